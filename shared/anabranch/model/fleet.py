@@ -1,0 +1,91 @@
+"""Runs, steps and batches as a worker or an operator sees them: pictures of committed rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from anabranch.model.enums import RunKind, WorkerKind
+from anabranch.model.identity import BatchId, ClaimId, ExecutionId, RunId, SystemId, WorkerId
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch in this worker's hands. `claim` is the fence: every later write to the batch row carries it."""
+
+    batch: BatchId
+    run: RunId
+    ordinal: int
+    step: str
+    role: str
+    """`plan` or `work`."""
+    worker_kind: WorkerKind
+    claim: ClaimId
+    epoch: int
+    worker: WorkerId
+    system: SystemId | None
+    kind: RunKind
+    payload: dict[str, Any]
+    total: int
+    cursor: dict[str, Any] | None
+    counters: dict[str, int]
+    failures: int
+    losses: int
+    version: int
+    config_version: int
+    now: datetime
+    """`run.now`, pinned when the run started."""
+    start_seq: int
+    page_size: int
+    batch_size: int
+    execution: ExecutionId
+    trace_id: str
+    span_id: str
+    """Of this attempt."""
+    step_span_id: str
+    previous_span_id: str | None
+    """Of the attempt before this one, when the batch was redelivered."""
+    lease_until: datetime
+
+
+class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A following batch, inserted in the commit that creates it. In an ordered step each waits for the one before."""
+
+    n: int
+    payload: dict[str, Any]
+    total: int = 0
+    """Objects it will process, for progress."""
+    waits_for_previous: bool = False
+
+
+class DueHint(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that is due to be published; `seq` is its epoch, `system` its key for a person who reads the stream."""
+
+    batch: BatchId
+    run: RunId
+    system: str
+    phase: str
+    worker_kind: WorkerKind
+    seq: int
+    version: int
+    traceparent: str
+
+
+class Closed(msgspec.Struct, frozen=True, kw_only=True):
+    """What `close_phase` did: which step closed, what opened, whether the run was held or has ended."""
+
+    run: RunId
+    ordinal: int
+    closed: bool
+    next_step: str | None = None
+    held: bool = False
+    run_ended: bool = False
+    execution: ExecutionId | None = None
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """What one heartbeat confirmed: the claims still held, and those that must stop (lost, or the run is ending)."""
+
+    held: frozenset[ClaimId]
+    lost: frozenset[ClaimId]

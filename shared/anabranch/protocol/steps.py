@@ -1,0 +1,108 @@
+"""The numbered steps of each run kind, known when a run starts.
+
+A phase that decides over a complete set has two halves: `propose` and `settle` (contests between objects), or `count`
+and `write` (operations a guard judges before the first of them). A gate fails the run when one of its batches is dead:
+nothing later opens, so nothing is decided on half of a set. In an ordered step batch n waits for batch n - 1.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from anabranch.model.enums import GuardPoint, RunKind, WorkerKind
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step: who works on it, whether it is a gate, whether its batches go one by one, which guard judges its end."""
+
+    name: str
+    worker: WorkerKind
+    gate: bool = False
+    ordered: bool = False
+    guard: GuardPoint | None = None
+    needs_turn: bool = False
+    """The step after `assess`: opened only by the run that has the turn of its MVO types (FLT-15)."""
+
+
+def _import(name: str, *, gate: bool = False, guard: GuardPoint | None = None) -> Step:
+    return Step(name, WorkerKind.IMPORT, gate=gate, guard=guard)
+
+
+def _sync(
+    name: str, *, gate: bool = False, ordered: bool = False, guard: GuardPoint | None = None, turn: bool = False
+) -> Step:
+    return Step(name, WorkerKind.SYNC, gate=gate, ordered=ordered, guard=guard, needs_turn=turn)
+
+
+def _export(name: str, *, gate: bool = False, guard: GuardPoint | None = None) -> Step:
+    return Step(name, WorkerKind.EXPORT, gate=gate, guard=guard)
+
+
+_IMPORT_STEPS = (
+    _import("import", gate=True),
+    _import("apply.propose", gate=True),
+    _import("apply.settle"),
+    _import("detect.count", gate=True, guard=GuardPoint.IMPORT_OBSOLETIONS),
+    _import("detect.write"),
+    _import("references"),
+    _import("confirm"),
+)
+_SYNC_STEPS = (
+    _sync("assess", gate=True, guard=GuardPoint.SYNC_DISCONNECTIONS),
+    _sync("teardown", turn=True),
+    _sync("match.propose", gate=True),
+    _sync("match.settle", gate=True, ordered=True),
+    _sync("flow"),
+    _sync("references"),
+    _sync("deletions.count", gate=True, guard=GuardPoint.METAVERSE_DELETIONS),
+    _sync("deletions.write"),
+    _sync("reserve.propose", gate=True),
+    _sync("reserve.settle", gate=True, ordered=True),
+    _sync("release.count", gate=True, guard=GuardPoint.OUTBOUND_RELEASES),
+    _sync("release.write"),
+    _sync("outbound"),
+)
+_EXPORT_STEPS = (
+    _export("assess", gate=True, guard=GuardPoint.EXPORT_WRITES),
+    _export("export"),
+    _export("references"),
+    _export("deletes"),
+    _export("retries"),
+)
+_HOUSEKEEPING_STEPS = (
+    _sync("assess", gate=True),
+    _sync("deletions.count", gate=True, guard=GuardPoint.METAVERSE_DELETIONS, turn=True),
+    _sync("deletions.write"),
+    _sync("release.count", gate=True, guard=GuardPoint.OUTBOUND_RELEASES),
+    _sync("release.write"),
+    _sync("outbound"),
+    _sync("purge"),
+)
+
+STEPS: dict[RunKind, tuple[Step, ...]] = {
+    RunKind.FULL_IMPORT: _IMPORT_STEPS,
+    RunKind.FULL_SYNC: _SYNC_STEPS,
+    RunKind.DELTA_SYNC: _SYNC_STEPS,
+    RunKind.EXPORT: _EXPORT_STEPS,
+    RunKind.HOUSEKEEPING: _HOUSEKEEPING_STEPS,
+}
+
+
+def step_at(kind: RunKind, ordinal: int) -> Step:
+    """The step of a run kind at `ordinal`, counted from 1. Raises IndexError past the last."""
+    if ordinal < 1:
+        raise IndexError(ordinal)
+    return STEPS[kind][ordinal - 1]
+
+
+def is_last(kind: RunKind, ordinal: int) -> bool:
+    """True when no step follows."""
+    return ordinal >= len(STEPS[kind])
+
+
+def ordinal_of(kind: RunKind, name: str) -> int:
+    """The ordinal of the step named `name`. Raises KeyError when the kind has no such step."""
+    for ordinal, step in enumerate(STEPS[kind], start=1):
+        if step.name == name:
+            return ordinal
+    raise KeyError(name)
