@@ -16,13 +16,16 @@ from typing import Final
 import msgspec
 
 from anabranch.model.errors import AnabranchError
+from anabranch.model.fleet import DueHint
 
 VERSION: Final = 1
 KNOWN_VERSIONS: Final = frozenset({1})
 MAX_BYTES: Final = 250
 """Of all field names and values together."""
 
-_NUMBERS: Final = ("batch", "run", "system", "seq", "enq")
+_NUMBERS: Final = ("batch", "run", "seq", "enq")
+_TEXTS: Final = ("system", "phase")
+_SYSTEM_BYTES: Final = 48
 _MAX_NUMBER: Final = 2**63 - 1
 
 
@@ -41,17 +44,35 @@ class UnknownVersion(AnabranchError):
 
 
 class Hint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a batch is: `phase` is `{step ordinal}.{phase name}`, `seq` the claim epoch of the row when it was published,
-    `enq` the time of publication in milliseconds since 1970, `traceparent` the W3C context of the run's step."""
+    """Where a batch is.
+
+    `system` is the connected system's key, for a person who reads the stream; `phase` is `{step ordinal}.{phase name}`,
+    `seq` the claim epoch of the row when it was published, `enq` the time of publication in milliseconds since 1970,
+    `traceparent` the W3C context of the step.
+    """
 
     batch: int
     run: int
-    system: int
+    system: str
     phase: str
     seq: int = 0
     traceparent: str = ""
     enq: int = 0
     v: int = VERSION
+
+
+def hint_of(due: DueHint, enq: int) -> Hint:
+    """Give the hint of a batch that is due, published at `enq`; a long system key is cut, it is only for people."""
+    return Hint(
+        batch=due.batch,
+        run=due.run,
+        system=due.system.encode()[:_SYSTEM_BYTES].decode(errors="ignore"),
+        phase=due.phase,
+        seq=due.seq,
+        traceparent=due.traceparent,
+        enq=enq,
+        v=due.version,
+    )
 
 
 def encode(hint: Hint) -> dict[str, str]:
@@ -64,7 +85,7 @@ def encode(hint: Hint) -> dict[str, str]:
         "v": str(hint.v),
         "batch": str(hint.batch),
         "run": str(hint.run),
-        "system": str(hint.system),
+        "system": hint.system,
         "phase": hint.phase,
         "seq": str(hint.seq),
         "traceparent": hint.traceparent,
@@ -87,13 +108,22 @@ def decode(fields: Mapping[str, str]) -> Hint:
     """
     version = fields.get("v")
     if version is None:
-        raise Malformed(f"stream entry without a field 'v' (it has {_names(fields)}); something else writes this stream")
+        raise Malformed(
+            f"stream entry without a field 'v' (it has {_names(fields)}); something else writes this stream"
+        )
     if not (version.isascii() and version.isdigit()) or len(version) > 6 or int(version) not in KNOWN_VERSIONS:
         raise UnknownVersion(version)
-    if "phase" not in fields:
-        raise Malformed("hint without a field 'phase'")
+    for name in _TEXTS:
+        if name not in fields:
+            raise Malformed(f"hint without a field {name!r}")
     numbers = {name: _number(name, fields) for name in _NUMBERS}
-    return Hint(phase=fields["phase"], traceparent=fields.get("traceparent", ""), v=int(version), **numbers)
+    return Hint(
+        system=fields["system"],
+        phase=fields["phase"],
+        traceparent=fields.get("traceparent", ""),
+        v=int(version),
+        **numbers,
+    )
 
 
 def _number(name: str, fields: Mapping[str, str]) -> int:

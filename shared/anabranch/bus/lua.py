@@ -15,6 +15,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from anabranch.bus.redis_connection import ask
+
 
 class Step(StrEnum):
     """The file names in `scripts/`, without ending."""
@@ -40,6 +42,6 @@ async def run(client: Redis, step: Step, keys: list[str], arguments: list[str]) 
     text, digest = source(step)
     tail = (str(len(keys)), *keys, *arguments)
     try:
-        return await client.execute_command("EVALSHA", digest, *tail)
+        return await ask(client, "EVALSHA", digest, *tail)
     except NoScriptError:
-        return await client.execute_command("EVAL", text, *tail)
+        return await ask(client, "EVAL", text, *tail)

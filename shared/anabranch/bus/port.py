@@ -66,7 +66,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     batch: int
     run: int
-    system: int
+    system: str
     phase: str
     error: str = ""
 
@@ -146,9 +146,13 @@ class Bus(Protocol):
         A worker that can use nothing of what it reads should wait before it reads again.
         """
 
-    async def reclaim(
-        self, kind: WorkerKind, consumer: str, min_idle_ms: int, count: int = 100
-    ) -> list[Delivery]:
+    async def leave(self, kind: WorkerKind, consumer: str) -> int:
+        """Whatever the consumer had pending stands at the end of its lane again, and the consumer is gone.
+
+        The answer is how many entries went back. For a worker that drains, once nothing is in its hands (FLT-21).
+        """
+
+    async def reclaim(self, kind: WorkerKind, consumer: str, min_idle_ms: int, count: int = 100) -> list[Delivery]:
         """At most about `count` entries per lane that were pending for `min_idle_ms` belong to this consumer now.
 
         `min_idle_ms` must exceed the longest heartbeat, or work that is going on is handed out twice. Delivery counts
@@ -203,7 +207,9 @@ def server_problems(facts: ServerFacts) -> list[str]:
     """One sentence for each reason why a server with these facts must not carry the bus."""
     problems = []
     if _version(facts.version) < MINIMUM_VERSION:
-        problems.append(f"Redis {facts.version} is too old: the bus needs 6.2 or newer (or any Valkey); upgrade the server")
+        problems.append(
+            f"Redis {facts.version} is too old: the bus needs 6.2 or newer (or any Valkey); upgrade the server"
+        )
     if facts.maxmemory_policy != "noeviction":
         problems.append(
             f"Redis evicts keys (maxmemory-policy is {facts.maxmemory_policy}), which loses whole streams: "

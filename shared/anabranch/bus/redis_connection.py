@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -18,13 +19,17 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
-    ConnectionError as RedisConnectionError,
     MaxConnectionsError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
@@ -68,6 +73,11 @@ def open_client(
         ) from error
 
 
+async def ask(client: Redis, command: str, *arguments: str) -> Any:
+    """Give the reply to one command, sent once."""
+    return await client.execute_command(command, *arguments)  # type: ignore[no-untyped-call]  # redis leaves it untyped
+
+
 def place_of(url: str) -> str:
     """The URL without user and password, fit for messages."""
     try:
@@ -103,7 +113,9 @@ def _of_response(place: str, error: ResponseError) -> BusUnavailable | BusRefuse
     if text.startswith(_PASSING) or is_missing_group(error):
         return BusUnavailable(f"Redis at {place} cannot serve now: {text}")
     if text.startswith("WRONGTYPE"):
-        return BusRefused(f"Redis at {place} holds a key of another kind under one of our names; set a key prefix: {text}")
+        return BusRefused(
+            f"Redis at {place} holds a key of another kind under one of our names; set a key prefix: {text}"
+        )
     return BusRefused(f"Redis at {place} refuses: {text}")
 
 

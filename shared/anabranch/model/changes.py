@@ -204,6 +204,8 @@ class Changes(msgspec.Struct, kw_only=True):
     """Pending exports as they shall be, new or existing (by id); `version` grows by one."""
     gone_exports: list[ExportId] = msgspec.field(default_factory=list)
 
+    discard_partitions: list[str] = msgspec.field(default_factory=list)
+    """Partitions whose staged rows and seen hashes of this run go first: their read began anew (IMP-3)."""
     import_rows: list[StagedRow] = msgspec.field(default_factory=list)
     import_seen: list[SeenHashes] = msgspec.field(default_factory=list)
     verdicts: list[Verdict] = msgspec.field(default_factory=list)

@@ -70,6 +70,8 @@ class DueHint(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     version: int
     traceparent: str
+    system_id: int = 0
+    """The number of that system for the hint itself; 0 where the run has none."""
 
 
 class Closed(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,3 +91,16 @@ class Beat(msgspec.Struct, frozen=True):
 
     held: frozenset[ClaimId]
     lost: frozenset[ClaimId]
+
+
+class Swept(msgspec.Struct, frozen=True, kw_only=True):
+    """What one round of upkeep did and left to do."""
+
+    steps_due: tuple[tuple[RunId, int], ...] = ()
+    """(run, ordinal) for which `close_phase` is owed."""
+    runs_started: tuple[RunId, ...] = ()
+    runs_ended: tuple[RunId, ...] = ()
+    """Runs that this round brought to their final state; those `close_phase` ends are told by `Closed`."""
+    executions_ended: tuple[ExecutionId, ...] = ()
+    backends_ended: int = 0
+    """Transactions of frozen workers that were cut off."""

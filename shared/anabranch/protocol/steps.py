@@ -13,7 +13,7 @@ from anabranch.model.enums import GuardPoint, RunKind, WorkerKind
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step: who works on it, whether it is a gate, whether its batches go one by one, which guard judges its end."""
+    """One step: who works on it, if it is a gate, whether its batches go one by one, which guard judges its end."""
 
     name: str
     worker: WorkerKind
@@ -70,7 +70,7 @@ _EXPORT_STEPS = (
     _export("retries"),
 )
 _HOUSEKEEPING_STEPS = (
-    _sync("assess", gate=True),
+    _sync("housekeeping.assess", gate=True),
     _sync("deletions.count", gate=True, guard=GuardPoint.METAVERSE_DELETIONS, turn=True),
     _sync("deletions.write"),
     _sync("release.count", gate=True, guard=GuardPoint.OUTBOUND_RELEASES),

@@ -8,6 +8,7 @@ make the same promises, and one suite holds both to them.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -15,9 +16,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from anabranch.config.stamps import Stamps
 from anabranch.model.changes import Changes
-from anabranch.model.enums import GuardPoint, WorkerKind
-from anabranch.model.fleet import Beat, Claimed, Closed, DueHint, NewBatch
+from anabranch.model.configuration import Configuration
+from anabranch.model.enums import ChangeClass, FailedReason, GuardPoint, RunState, WorkerKind
+from anabranch.model.errors import Retryable
+from anabranch.model.fleet import Beat, Claimed, Closed, DueHint, NewBatch, Swept
 from anabranch.model.identity import (
     BatchId,
     ClaimId,
@@ -44,8 +48,21 @@ from anabranch.model.objects import (
 )
 from anabranch.model.registry import Registry, Revision
 
-
-__all__ = ["Due", "Fleet", "IdRange", "Moved", "Reader", "ReferenceTargets", "Registry", "Revision", "Unit"]
+__all__ = [
+    "Collision",
+    "Due",
+    "Fleet",
+    "Heart",
+    "IdRange",
+    "Moved",
+    "Reader",
+    "ReferenceTargets",
+    "Registry",
+    "Revision",
+    "SecondaryConflict",
+    "Store",
+    "Unit",
+]
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -59,6 +76,30 @@ class Moved(msgspec.Struct, frozen=True):
         return bool(self.csos or self.mvos or self.exports)
 
 
+class Collision(Retryable):
+    """Two transactions wanted the same unique place (a connector's slot, an anchor, a reserved value); this one lost.
+
+    Nothing of the unit was written and its transaction is over: load again and decide again.
+    """
+
+    def __init__(self, table: str) -> None:
+        super().__init__(f"another transaction took a unique place in {table} first; the batch is decided again", 0.0)
+        self.table = table
+
+
+class SecondaryConflict(msgspec.Struct, frozen=True, order=True):
+    """A staged identity whose final secondary id is not its own.
+
+    `holder` is None where another staged row ends with it too, else the anchor hash of the `normal` CSO that holds it and
+    has no living staged row. Whether that CSO was seen is packed away in `import_seen`, so the caller judges: one that a
+    complete full import has not seen gives its secondary id up, and the conflict is none.
+    """
+
+    type_id: TypeId
+    anchor_hash: bytes
+    holder: bytes | None = None
+
+
 class IdRange(msgspec.Struct, frozen=True):
     """A keyset range of ids, both ends included, and how many objects of the set lie in it."""
 
@@ -69,6 +110,9 @@ class IdRange(msgspec.Struct, frozen=True):
 
 class Reader(Protocol):
     """Loads. Every verb takes many keys; what does not exist is simply not among the results."""
+
+    async def new_ids(self, table: str, count: int) -> Sequence[int]:
+        """`count` fresh ids of `cso`, `mvo`, `export` or `import_row`, in blocks of 1,000 contiguous ones, ascending."""
 
     # --- import
     async def fingerprints(self, type_id: TypeId, partition: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -83,15 +127,24 @@ class Reader(Protocol):
     async def import_row_ranges(self, run: RunId, size: int) -> list[IdRange]:
         """All staged rows of the run cut into ranges of at most `size` rows."""
 
-    async def import_seen(self, run: RunId) -> AsyncIterator[tuple[str, TypeId, bytes]]:
-        """(partition, type, packed sorted hashes) page by page. (An async generator function in keepers.)"""
+    def import_seen(self, run: RunId) -> AsyncIterator[tuple[str, TypeId, bytes]]:
+        """(partition, type, packed sorted hashes) in order of partition, page and type. An async generator function."""
 
     async def verdicts(self, run: RunId, hashes: Sequence[bytes]) -> dict[tuple[TypeId, bytes], tuple[str, str]]:
         """(kind, message) of rejected identities among `hashes`."""
 
-    async def secondary_conflicts(self, run: RunId, type_ids: Sequence[TypeId]) -> list[tuple[TypeId, bytes]]:
-        """Identities (type, anchor hash) of staged rows, not yet rejected, that would end with a secondary id that
-        another staged row, or a seen and unstaged CSO, would end with too (IMP-34). One round: repeat until empty."""
+    async def count_rejected_rows(self, run: RunId) -> dict[str, int]:
+        """How many staged rows each kind of verdict rejects."""
+
+    async def unresolved_of_run(self, run: RunId) -> list[tuple[TypeId, str, int, str]]:
+        """(type, attribute, how many, an example) of references of CSOs this run staged that stay unresolved."""
+
+    async def secondary_conflicts(self, run: RunId, type_ids: Sequence[TypeId]) -> list[SecondaryConflict]:
+        """Staged rows, not yet rejected, that would end with a secondary id another object holds too (IMP-34).
+
+        One round: the caller rejects and asks again until nothing more comes. A staged delete, and a row that is
+        rejected, give nothing up to nobody: the first holds no secondary id, the second keeps its stored one.
+        """
 
     async def csos_by_anchor(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]: ...
 
@@ -116,8 +169,9 @@ class Reader(Protocol):
     async def cso_key_holders(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         """CSOs that hold one of the keys, with the MVO they are joined to."""
 
-    async def objects_in_anchor_order(self, type_id: TypeId, after: str | None, limit: int) -> list[Cso]:
-        """CSOs of a type in any state, anchor above `after`, in "C" order: a whole-file target is written from it."""
+    async def anchor_order(self, type_id: TypeId) -> array[int]:
+        """The ids of all CSOs of a type in order of anchor ("C" order, then id), 8 bytes each: a whole-file target is
+        written from it page by page. Read through a server-side cursor, so that memory stays small."""
 
     # --- sync
     async def due_ranges(self, due: Due, size: int) -> list[IdRange]:
@@ -185,13 +239,16 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     system: SystemId
     what: str
-    """`evaluate`: due or (with `everything`) all, in state normal; `unjoined`, `joined`: those of them;
-    `obsolete_unjoined`: obsolete CSOs without a join; `references`: CSOs whose references are due."""
+    """`evaluate`: due or (with `everything`) all, in state normal and of a type in `stamps`; `unjoined`, `joined`: those
+    of them; `references`: normal joined CSOs of a type in `stamps` whose references are due. `obsolete_unjoined`,
+    `obsolete_joined`: obsolete CSOs without or with a join, of any type."""
     stamps: dict[TypeId, int]
     config_version: int
     now: datetime
     max_seq: int
-    """The extent: changes after the run's start wait for the next run (SYN-4)."""
+    """The extent: changes after the run's start wait for the next run (SYN-4). A CSO changed later is in the extent all
+    the same where it was due at the start for another reason: failed, turned with time, or (once evaluated, so that it
+    existed) stale or in the way of `everything`."""
     everything: bool = False
 
 
@@ -208,7 +265,11 @@ class Unit(Reader, Protocol):
         """Lock the expected CSOs, MVOs and pending exports, each in id order; tell which have moved or gone."""
 
     async def persist(self, changes: Changes) -> None:
-        """Write everything; COPY for new rows, one set-based statement a table for the rest."""
+        """Write everything; COPY for new rows, one set-based statement a table for the rest.
+
+        A pending export with `version` 0 is new; stored versions begin at 1. Raises `Collision` when another
+        transaction took a unique place first.
+        """
 
     async def order_proposals(self, run: RunId, kind: str) -> int:
         """Number the complete set in canonical order from 1; how many there are."""
@@ -228,10 +289,12 @@ class Unit(Reader, Protocol):
         """The step's number of batches is known: this batch and those it adds. Only a plan batch seals."""
 
     async def advance(self, cursor: dict[str, Any], counters: dict[str, int]) -> None:
-        """End a partial step of this batch: it stays leased, its cursor moves, failures and losses are cleared."""
+        """End a partial step of this batch: it stays leased, its cursor moves, failures and losses are cleared.
+        `counters` of this step alone; the row adds them up."""
 
     async def done(self, counters: dict[str, int]) -> None:
-        """End the batch: `done`, its counters, its attempt's outcome; batches that waited for it become ready."""
+        """End the batch: `done`, its attempt's outcome; batches that waited for it become ready. `counters` are added
+        to those of earlier steps. A plan batch that has not sealed is refused: its step would never close."""
 
 
 class Fleet(Protocol):
@@ -251,21 +314,29 @@ class Fleet(Protocol):
     ) -> Claimed | None:
         """Take a due batch by hint (waits up to 200 ms for its row) or, with None, any due one (skips locked rows)."""
 
-    def unit(self, claimed: Claimed) -> AbstractAsyncContextManager[Unit]: ...
+    def unit(self, claimed: Claimed) -> AbstractAsyncContextManager[Unit]:
+        """The block is one transaction and must call `done` or `advance`; any exception undoes all of it.
+
+        Raises ClaimLost (taken by another), CommitUnknown (COMMIT sent, answer lost), Contended, StoreUnavailable.
+        """
 
     async def settle_unknown_commit(self, claimed: Claimed) -> bool:
-        """After an error during COMMIT: true when the batch is done under this claim (read under its row lock)."""
+        """After `CommitUnknown`: true when the batch is done under this claim (read under its row lock). False: nothing
+        of the last step was written, or it was a partial one; hand the batch back, its cursor tells the next."""
 
     async def hand_back(self, claimed: Claimed) -> None:
         """Clean hand-back: ready at once, counts nothing."""
 
     async def fail(self, claimed: Claimed, error: str, delay: float, *, counts: bool) -> str:
-        """A handled failure: ready with `not_before`, or the state it led to (`split` needed after the fifth)."""
+        """A handled failure, and what it leads to, a `Fate`. `ready`: the batch comes back after `delay` seconds;
+        `split`, `poisoned`: it was the fifth, and the batch stays leased to the caller, who does it; `dead`."""
 
     async def split(self, claimed: Claimed, children: Sequence[NewBatch]) -> None:
         """Replace the batch by its children (parent `skipped`), counts at 0; in an ordered step they take its place."""
 
-    async def dead(self, claimed: Claimed, error: str) -> None: ...
+    async def dead(self, claimed: Claimed, error: str, counters: dict[str, int] | None = None) -> None:
+        """The batch has used up its attempts. In a gate (and as a plan) it fails the run at the next `close_phase`; in
+        a tolerant step it counts as arrived, and `counters` say what became of its objects (`errored`)."""
 
     async def close_phase(
         self,
@@ -275,9 +346,38 @@ class Fleet(Protocol):
         take: tuple[WorkerId, WorkerKind, ClaimId, float] | None,
     ) -> tuple[Closed, Claimed | None]:
         """Close the step when it is sealed and nothing of it is unfinished, judge its guard, and open the next with its
-        plan batch (taken at once with `take` when it is of that kind), or end the run. Idempotent."""
+        plan batch (taken at once with `take` when it is of that kind), or end the run. Idempotent.
+
+        `span_ids`: of the next step, of its plan batch, of the attempt when it is taken; missing ones are drawn.
+        """
+
+    async def fail_run(self, run: RunId, reason: FailedReason, message: str) -> None:
+        """The run cannot finish (a source that ended early, for example): it is `cancelling` and leads to `failed`.
+        Nothing happens to a run that has ended or is ending."""
+
+    # --- executions and operators
+    async def start_execution(self, name: str, actor: str, now: datetime | None = None) -> ExecutionId:
+        """An execution, or a run profile as an execution of one, is queued; one of that name that has not started yet
+        is returned instead (SCH-24). `now` pins the time of all its runs. Raises Permanent for an unknown name."""
+
+    async def cancel_run(self, run: RunId, actor: str, reason: str = "") -> RunState:
+        """The run is cancelled, or will be once its live leases are over (FLT-24); its state now."""
+
+    async def cancel_execution(self, execution: ExecutionId, actor: str, reason: str = "") -> None:
+        """Its queued runs are cancelled, its active ones are ending (SCH-26)."""
+
+    async def release_hold(self, run: RunId, actor: str, reason: str = "") -> None:
+        """The held run goes on and carries out the listed operations (GRD-5). Raises Permanent when it is not held."""
+
+    async def reject_hold(self, run: RunId, actor: str, reason: str = "") -> None:
+        """The held run goes on without the listed operations of its tripped guard (GRD-6): they are `held`, and counted
+        on the step as `held_back` (of what the run selected) or `held_back_absent`, `held_back_deletions`,
+        `held_back_releases`. Handlers do not count them. Raises Permanent when the run is not held."""
 
     # --- relay and sweep
+    async def bus_epoch(self) -> int:
+        """The epoch in which hints are published now."""
+
     async def due_hints(self, bus_epoch: int, limits: dict[WorkerKind, int], republish_after: float) -> list[DueHint]:
         """Mark due batches published (committed before anything is sent) and return them, systems in turn."""
 
@@ -286,3 +386,50 @@ class Fleet(Protocol):
 
     async def lead(self, worker: WorkerId, seconds: float) -> int | None:
         """Hold or take the leader's lease; the term, or None when another holds it."""
+
+    async def resign(self, worker: WorkerId) -> None:
+        """The lease is free at once, if this worker had it."""
+
+    async def sweep(self, lease: float) -> Swept:
+        """One round of upkeep, safe in any number of schedulers at once: runs past their deadline end, expired holds
+        count as rejected, ending runs are brought to their end, executions go on to their next group, queued runs whose
+        turn it is start, workers that froze inside a transaction are cut off. `close_phase` is owed for `steps_due`."""
+
+
+class Store(Fleet, Protocol):
+    """The whole keeper: the fleet's verbs, plus readers outside any batch."""
+
+    def reader(self) -> AbstractAsyncContextManager[Reader]:
+        """A reader on a connection of its own, outside any transaction; given back at the end of the block."""
+
+    async def revision(self, version: int | None = None) -> Revision:
+        """One applied configuration, the newest without a number; raises Permanent when there is none."""
+
+    async def apply_configuration(
+        self,
+        configuration: Configuration,
+        stamps: Stamps,
+        *,
+        change_class: ChangeClass,
+        difference: Any,
+        author: str,
+        reason: str = "",
+    ) -> int:
+        """The configuration is the newest revision; its number (the present one when nothing differs). Names that are
+        new are numbered for ever."""
+
+    async def open_heart(self) -> Heart:
+        """A connection of its own for the heartbeat, to be opened and used in the heartbeat's thread and loop."""
+
+    async def close(self) -> None:
+        """Every connection is closed; safe twice."""
+
+
+class Heart(Protocol):
+    """A connection that can beat."""
+
+    async def beat(self, worker: WorkerId, claims: list[ClaimId], lease: float) -> Beat:
+        """The worker lives, and its claims are renewed by one lease from now, unless their rows are locked by their own
+        commit (then they are still held); never waits for a lock."""
+
+    async def close(self) -> None: ...

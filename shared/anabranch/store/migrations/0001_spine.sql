@@ -3,6 +3,14 @@
 
 CREATE FUNCTION anabranch_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ SELECT clock_timestamp() $$;
 
+-- A lease that reaches further ahead than one lease was written by a wrong clock: it is over too.
+CREATE FUNCTION lease_is_over(lease_until timestamptz, lease interval) RETURNS boolean LANGUAGE sql VOLATILE
+    AS $$ SELECT lease_until < anabranch_now() OR lease_until > anabranch_now() + lease $$;
+CREATE FUNCTION batch_is_due(state text, not_before timestamptz, lease_until timestamptz, lease interval)
+    RETURNS boolean LANGUAGE sql VOLATILE
+    AS $$ SELECT state = 'ready' AND (not_before IS NULL OR not_before <= anabranch_now())
+                 OR state = 'leased' AND lease_is_over(lease_until, lease) $$;
+
 -- Every change of an object takes the next number (MOD-22). No cache: a cached number could be older than a lock.
 CREATE SEQUENCE change_seq AS bigint CACHE 1;
 
@@ -29,7 +37,8 @@ CREATE TABLE config_version (
 CREATE TABLE system (
     id    integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     key   text COLLATE "C" NOT NULL UNIQUE,
-    state text COLLATE "C" NOT NULL DEFAULT 'active'
+    state text COLLATE "C" NOT NULL DEFAULT 'active',
+    max_parallel_exports integer NOT NULL DEFAULT 1
 );
 
 -- Object types of systems and metaverse types (system_id null) share one number space.
@@ -111,6 +120,7 @@ CREATE TABLE run (
     deadline_after interval NOT NULL,
     deadline       timestamptz,
     held_since     timestamptz,
+    ending_since   timestamptz,
     span_id        text COLLATE "C" NOT NULL,
     totals         jsonb NOT NULL DEFAULT '{}',
     requested_at   timestamptz NOT NULL DEFAULT anabranch_now(),
@@ -140,6 +150,7 @@ CREATE TABLE run_step (
     fired     integer NOT NULL DEFAULT 0 CHECK (fired <= 1),
     expected  integer,
     total     bigint,
+    counters  jsonb NOT NULL DEFAULT '{}',
     span_id   text COLLATE "C" NOT NULL,
     opened_at timestamptz NOT NULL DEFAULT anabranch_now(),
     sealed_at timestamptz,
@@ -161,11 +172,13 @@ CREATE TABLE batch (
     total           bigint NOT NULL DEFAULT 0,
     state           text COLLATE "C" NOT NULL,
     waits_for       bigint REFERENCES batch,
+    seals           boolean NOT NULL DEFAULT false,
     version         integer NOT NULL DEFAULT 1,
     claim           text COLLATE "C",
     epoch           integer NOT NULL DEFAULT 0,
     owner           text COLLATE "C",
     lease_until     timestamptz,
+    lease           interval,
     failures        integer NOT NULL DEFAULT 0,
     losses          integer NOT NULL DEFAULT 0,
     not_before      timestamptz,
@@ -182,6 +195,7 @@ CREATE TABLE batch (
     UNIQUE (run_id, ordinal, producer, n)
 ) WITH (fillfactor = 80);
 CREATE INDEX batch_unfinished ON batch (worker_kind, state) WHERE state IN ('blocked', 'ready', 'leased');
+CREATE INDEX batch_claim ON batch (claim) WHERE state = 'leased';
 CREATE INDEX batch_waits ON batch (waits_for) WHERE state = 'blocked';
 
 CREATE TABLE batch_attempt (
@@ -200,6 +214,13 @@ CREATE TABLE batch_attempt (
 CREATE TABLE sync_turn (
     mvo_type_id integer PRIMARY KEY REFERENCES object_type,
     run_id      bigint NOT NULL REFERENCES run
+);
+
+-- Runs that found their turn taken wait here; the one that started first goes on first.
+CREATE TABLE turn_wait (
+    mvo_type_id integer NOT NULL REFERENCES object_type,
+    run_id      bigint NOT NULL REFERENCES run,
+    PRIMARY KEY (mvo_type_id, run_id)
 );
 
 CREATE TABLE run_population (
@@ -266,11 +287,15 @@ CREATE TABLE cso (
 CREATE UNIQUE INDEX cso_anchor ON cso (type_id, anchor_hash);
 CREATE INDEX cso_secondary ON cso (type_id, secondary_hash) WHERE secondary_hash IS NOT NULL;
 
--- Narrow, because it changes where the wide row does not.
+-- Narrow, because it changes where the wide row does not. It repeats state and change_seq of its CSO, written in the
+-- same statement: what is due is then known from narrow rows and partial indexes alone, and nothing due costs nothing.
+-- Its lock is the lock of the whole CSO, so that locking dirties no wide page.
 CREATE TABLE cso_sync (
     cso_id         bigint PRIMARY KEY,
     type_id        integer NOT NULL,
     system_id      integer NOT NULL,
+    state          text COLLATE "C" NOT NULL,
+    change_seq     bigint NOT NULL,
     mvo_id         bigint,
     join_type      text COLLATE "C" NOT NULL DEFAULT 'none',
     join_rule      text COLLATE "C",
@@ -287,6 +312,22 @@ CREATE TABLE cso_sync (
 -- One CSO per system and MVO (MOD-17), also against two workers at once.
 CREATE UNIQUE INDEX cso_sync_slot ON cso_sync (mvo_id, system_id) WHERE mvo_id IS NOT NULL;
 CREATE INDEX cso_sync_refs_due ON cso_sync (system_id, cso_id) WHERE refs_due;
+-- Due for evaluation (SYN-2) is one of: changed or failed; else stale; else turned with time.
+CREATE INDEX cso_sync_changed ON cso_sync (system_id, cso_id)
+    WHERE state = 'normal' AND (change_seq > synced_seq OR failed);
+CREATE INDEX cso_sync_stamp ON cso_sync (type_id, rule_stamp)
+    WHERE state = 'normal' AND change_seq <= synced_seq AND NOT failed;
+CREATE INDEX cso_sync_turns ON cso_sync (system_id, turns_at)
+    WHERE state = 'normal' AND change_seq <= synced_seq AND NOT failed AND turns_at IS NOT NULL;
+CREATE INDEX cso_sync_obsolete ON cso_sync (system_id, cso_id) WHERE state = 'obsolete';
+
+-- A CSO as the engine reads it.
+CREATE VIEW cso_picture AS
+SELECT c.id, c.type_id, s.system_id, c.partition, c.anchor, c.anchor_hash, c.secondary, c.secondary_hash, c.state, c.doc,
+       c.fingerprint, c.change_seq, s.mvo_id, s.join_type, s.join_rule, s.link_version, s.synced_seq, s.rule_stamp,
+       s.config_version, s.contributions, s.refs_due, s.failed, s.released
+  FROM cso c
+  JOIN cso_sync s ON s.cso_id = c.id;
 
 CREATE TABLE cso_ref (
     cso_id        bigint NOT NULL,
@@ -332,6 +373,9 @@ CREATE TABLE mvo (
     change_seq     bigint NOT NULL DEFAULT nextval('change_seq')
 ) WITH (fillfactor = 85);
 CREATE INDEX mvo_outbound_due ON mvo (type_id, id) WHERE outbound_due;
+CREATE INDEX mvo_outbound_stamp ON mvo (type_id, outbound_stamp) WHERE evaluated AND NOT outbound_due;
+CREATE INDEX mvo_outbound_turns ON mvo (type_id, outbound_turns_at)
+    WHERE evaluated AND NOT outbound_due AND outbound_turns_at IS NOT NULL;
 CREATE INDEX mvo_pending_deletion ON mvo (type_id, delete_after) WHERE state = 'pending_deletion';
 
 CREATE TABLE mvo_ref (
@@ -366,6 +410,22 @@ CREATE TABLE reservation (
     PRIMARY KEY (name, value_hash)
 );
 CREATE INDEX reservation_mvo ON reservation (mvo_id) WHERE mvo_id IS NOT NULL;
+
+-- Names that mean the same in every database, for the state hash and for people: a CSO without an anchor goes by its
+-- secondary id, one with neither by the object it was provisioned for.
+CREATE VIEW mvo_name AS
+SELECT m.id, coalesce(t.key, m.type_id::text) || '/' || m.origin_key AS key
+  FROM mvo m
+  LEFT JOIN object_type t ON t.id = m.type_id;
+CREATE VIEW cso_name AS
+SELECT c.id,
+       coalesce(y.key, s.system_id::text) || '/' || coalesce(t.key, c.type_id::text) || '/'
+           || coalesce('anchor=' || c.anchor, 'secondary=' || c.secondary, 'for=' || m.origin_key, '') AS key
+  FROM cso c
+  JOIN cso_sync s ON s.cso_id = c.id
+  LEFT JOIN system y ON y.id = s.system_id
+  LEFT JOIN object_type t ON t.id = c.type_id
+  LEFT JOIN mvo m ON m.id = s.mvo_id AND c.anchor IS NULL AND c.secondary IS NULL;
 
 ---------------------------------------------------------------- pending exports
 

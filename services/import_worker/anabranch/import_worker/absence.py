@@ -1,0 +1,72 @@
+"""The steps `detect.count` and `detect.write`: what a complete full import did not see any more.
+
+Absence is counted over the complete set before anything is written, so that the guard can hold a truncated source before
+the first object is lost (IMP-21). Only objects that existed when the run started, and that no other run has changed
+since, can be absent (IMP-20).
+"""
+
+from __future__ import annotations
+
+from anabranch.import_worker.seen import are_seen, seen_hashes
+from anabranch.import_worker.sources import system_id
+from anabranch.model.changes import Changes, Item
+from anabranch.model.enums import CsoState, GuardPoint
+from anabranch.model.identity import CsoId
+from anabranch.model.objects import Cso, GuardOp
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.store.port import Reader
+
+_SCAN = 50_000
+
+
+async def count_absent(task: Task) -> None:
+    """Every absent object is listed for the guard; the step seals without batches of its own."""
+    changes = Changes()
+    async with task.store.reader() as reader:
+        seen = await seen_hashes(reader, task.claimed.run)
+        for type_id in task.compiled.types_of(system_id(task)):
+            after = CsoId(0)
+            while found := await reader.present_hashes(type_id, None, task.claimed.start_seq, after, _SCAN):
+                there = are_seen([digest for _, digest in found], seen.get(type_id))
+                for (cso_id, _), is_there in zip(found, there.tolist(), strict=True):
+                    if not is_there:
+                        changes.guard_ops.append(
+                            GuardOp(GuardPoint.IMPORT_OBSOLETIONS, type_id, cso_id, "obsolete", "not in the source")
+                        )
+                changes.count("known_before", len(found))
+                changes.count("seen_known", int(there.sum()))
+                after = found[-1][0]
+                task.hold.progress()
+    await plan(task, [], changes)
+
+
+async def plan_write(task: Task) -> None:
+    """The listed operations, cut into ranges."""
+    async with task.store.reader() as reader:
+        ranges = await reader.guard_op_ranges(
+            task.claimed.run, GuardPoint.IMPORT_OBSOLETIONS, task.claimed.batch_size
+        )
+    await plan(task, batches_of(ranges))
+
+
+async def write_obsolete(task: Task) -> None:
+    """The range's absent objects are obsolete; values and joins stay until teardown (IMP-20)."""
+    lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
+
+    async def load(reader: Reader) -> list[Cso]:
+        ops = await reader.guard_ops(task.claimed.run, GuardPoint.IMPORT_OBSOLETIONS, lo, hi)
+        return await reader.csos([CsoId(op.object_id) for op in ops])
+
+    def decide(csos: list[Cso]) -> Changes:
+        changes = Changes()
+        for cso in csos:
+            if cso.state is not CsoState.NORMAL or cso.change_seq > task.claimed.start_seq:
+                changes.count("out_of_extent")
+                continue
+            changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
+            changes.obsolete_csos.append(cso.id)
+            changes.item("cso", Item(cso.id, cso.anchor or "", "obsoleted"))
+            changes.count("obsoleted_absent")
+        return changes
+
+    await decide_and_commit(task, load, decide)

@@ -1,0 +1,193 @@
+"""The step `import`: a source is read page by page, and only what is new or changed is staged.
+
+One partition is one batch. Each page commits its staged rows together with its resume token, so a lost worker costs a
+page; an unchanged object costs neither a row written nor a row touched. A source that changed while it was read is read
+again from its beginning, and what the broken read had staged is discarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from anabranch.connectors.port import Connector, Entry, Page, ReadRequest, SourceChanged
+from anabranch.engine.parsing import NoIdentity, Parsed, Parser
+from anabranch.import_worker.sources import open_source
+from anabranch.model.changes import Changes, ErrorItem, SeenHashes
+from anabranch.model.fleet import NewBatch
+from anabranch.model.identity import TypeId
+from anabranch.model.objects import StagedRow
+from anabranch.runtime.work import Task, plan
+from anabranch.store.port import Reader
+
+
+async def plan_import(task: Task) -> None:
+    """Every partition of the source is one batch."""
+    async with open_source(task) as source:
+        partitions = await source.partitions()
+    batches = [
+        NewBatch(n=n, payload={"partition": one.key, "types": list(one.object_types)})
+        for n, one in enumerate(sorted(partitions, key=lambda one: one.key), start=1)
+        if any(task.compiled.object_types[type_id][1].selected for type_id in _type_ids(task, one.object_types))
+    ]
+    await plan(task, batches)
+
+
+async def read_partition(task: Task) -> None:
+    """The partition is staged to its end, page by page from where the last worker stopped."""
+    async with open_source(task) as source:
+        cursor = task.claimed.cursor or await _first_cursor(task)
+        while True:
+            try:
+                await _read_from(task, source, cursor)
+            except SourceChanged:
+                cursor = {**await _first_cursor(task), "page": 0, "restart": True}
+            else:
+                return
+
+
+async def _first_cursor(task: Task) -> dict[str, Any]:
+    async with task.store.reader() as reader:
+        return {"token": None, "page": 0, "seq": await reader.change_seq_now()}
+
+
+async def _read_from(task: Task, source: Connector, cursor: dict[str, Any]) -> None:
+    partition: str = task.claimed.payload["partition"]
+    request = ReadRequest(
+        partition=partition,
+        page_size=task.claimed.page_size,
+        token=cursor["token"],
+        object_types=tuple(task.claimed.payload["types"]),
+    )
+    parsers = _parsers(task)
+    number: int = cursor["page"]
+    restart: bool = cursor.get("restart", False)
+    pages: AsyncIterator[Page] = source.read(request)
+    complete = False
+    async for page in pages:
+        task.hold.check()
+        changes = await _stage(task, parsers, partition, number, page, cursor["seq"])
+        if restart:
+            changes.discard_partitions.append(partition)
+        async with task.store.unit(task.claimed) as unit:
+            await unit.persist(changes)
+            if page.complete:
+                await unit.done(changes.counters)
+            else:
+                cursor = {"token": page.next_token, "page": number + 1, "seq": cursor["seq"]}
+                await unit.advance(cursor, changes.counters)
+        task.hold.progress()
+        number, restart = number + 1, False
+        complete = page.complete
+    if not complete:
+        raise IncompleteRead(f"{partition}: the source ended before its end was reached; check the file and run again")
+
+
+class IncompleteRead(Exception):
+    """The connector stopped without saying that it had reached the end (IMP-4)."""
+
+
+async def _stage(
+    task: Task, parsers: dict[str, tuple[TypeId, Parser]], partition: str, number: int, page: Page, seq: int
+) -> Changes:
+    changes = Changes()
+    by_type: dict[TypeId, list[tuple[Entry, Parsed]]] = {}
+    for entry in page.entries:
+        type_id, parser = parsers[entry.object_type]
+        parsed = parser.parse(entry.values)
+        if isinstance(parsed, NoIdentity):
+            _reject(changes, type_id, entry.place, parsed.kind, parsed.message)
+        else:
+            by_type.setdefault(type_id, []).append((entry, parsed))
+    seen: dict[TypeId, list[bytes]] = {type_id: [one.anchor_hash for _, one in some] for type_id, some in by_type.items()}
+    for error in page.errors:
+        found = parsers.get(error.object_type or "")
+        type_id = found[0] if found else None
+        _reject(changes, type_id, error.place, error.kind, error.message)
+        if found and error.anchor is not None:
+            identity = found[1].identify(error.anchor)
+            if identity is not None:
+                seen.setdefault(found[0], []).append(identity)
+    async with task.store.reader() as reader:
+        for type_id, some in by_type.items():
+            await _compare(task, reader, changes, type_id, partition, number, some, seq)
+    for type_id, hashes in seen.items():
+        changes.import_seen.append(SeenHashes(partition, number, type_id, b"".join(sorted(hashes))))
+    changes.count("read", len(page.entries) + len(page.errors))
+    return changes
+
+
+async def _compare(
+    task: Task,
+    reader: Reader,
+    changes: Changes,
+    type_id: TypeId,
+    partition: str,
+    number: int,
+    some: Sequence[tuple[Entry, Parsed]],
+    seq: int,
+) -> None:
+    known = await reader.fingerprints(type_id, partition, [parsed.anchor_hash for _, parsed in some])
+    fresh = [
+        (entry, parsed)
+        for entry, parsed in some
+        if parsed.fingerprint is None or known.get(parsed.anchor_hash) != parsed.fingerprint
+    ]
+    changes.count("unchanged", len(some) - len(fresh))
+    if not fresh:
+        return
+    ids = iter(await reader.new_ids("import_row", len(fresh)))
+    for entry, parsed in fresh:
+        for problem in parsed.problems:
+            changes.errors.append(
+                ErrorItem(space="source", kind=problem.kind, key=parsed.anchor, message=f"{entry.place}: {problem.message}", type_id=type_id)
+            )
+        changes.import_rows.append(
+            StagedRow(
+                id=next(ids),
+                type_id=type_id,
+                partition=partition,
+                page=number,
+                place=entry.place,
+                anchor=parsed.anchor,
+                anchor_hash=parsed.anchor_hash,
+                secondary=parsed.secondary,
+                secondary_hash=parsed.secondary_hash,
+                change="complete",
+                doc=parsed.doc,
+                refs=parsed.refs or None,
+                kept=tuple(problem.attribute for problem in parsed.problems),
+                fingerprint=parsed.fingerprint,
+                seq_before_read=seq,
+            )
+        )
+
+
+def _reject(changes: Changes, type_id: TypeId | None, place: str, kind: str, message: str) -> None:
+    changes.errors.append(ErrorItem(space="source", kind=kind, key=place, message=message, type_id=type_id))
+    changes.count("rejected")
+
+
+def _parsers(task: Task) -> dict[str, tuple[TypeId, Parser]]:
+    system = task.compiled.system_of(task.claimed)
+    zone = task.compiled.zones[system.assume_time_zone]
+    return {
+        record.key: (
+            task.compiled.registry.object_types[(system.key, record.key)],
+            Parser(record, zone, schema_stamp(record)),
+        )
+        for record in system.object_types.values()
+        if record.selected
+    }
+
+
+def schema_stamp(record: msgspec.Struct) -> str:
+    """What a fingerprint is bound to: the schema of the object type and the version of the algorithm (IMP-18)."""
+    return "1:" + msgspec.json.encode(record, order="deterministic").decode()
+
+
+def _type_ids(task: Task, names: Sequence[str]) -> list[TypeId]:
+    system = task.compiled.system_of(task.claimed)
+    return [task.compiled.registry.object_types[(system.key, name)] for name in names]

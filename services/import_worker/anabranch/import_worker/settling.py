@@ -1,0 +1,199 @@
+"""The steps `apply.propose` and `apply.settle`: what was staged meets what is stored.
+
+Propose looks at the complete set: identities that came more than once are rejected, all of them, whatever pages they came
+through (IMP-9), and so are objects that would end with one secondary id between them (IMP-34). Settle then writes the
+differences, range by range and in parallel, because nothing is left that one range could take from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from anabranch.engine.importing import Settled, settle
+from anabranch.engine.keys import key_changes
+from anabranch.engine.values import identifier_hash
+from anabranch.import_worker.seen import seen_hashes
+from anabranch.import_worker.sources import system_id
+from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso, RefChange, Verdict
+from anabranch.model.configuration import Attribute
+from anabranch.model.enums import CsoState
+from anabranch.model.identity import CsoId, TypeId
+from anabranch.model.objects import Cso, CsoRef, StagedRow
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.store.port import Reader, Unit
+
+
+async def propose_apply(task: Task) -> None:
+    """Rejected identities are known; the counters say what their rejection takes from `unchanged`."""
+    claimed = task.claimed
+    changes = Changes()
+    async with task.store.reader() as reader:
+        for type_id, hashes in (await seen_hashes(reader, claimed.run)).items():
+            unique, counts = np.unique(hashes, return_counts=True)
+            for digest, count in zip(unique[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
+                anchor_hash = digest.ljust(16, b"\0")
+                message = f"{count} objects of one import have this identity; make the anchor unique in the source"
+                changes.verdicts.append(Verdict(type_id, anchor_hash, "duplicate_anchor", message))
+                changes.count("duplicates_read", count)
+    types = [type_id for type_id in task.compiled.types_of(system_id(task)) if task.compiled.object_types[type_id][1].secondary]
+    async with task.store.unit(claimed) as unit:
+        await unit.persist(changes)
+        if types:
+            await _reject_secondary_conflicts(unit, task, types)
+        staged = await unit.count_rejected_rows(claimed.run)
+        unchanged = changes.counters.pop("duplicates_read", 0) - staged.get("duplicate_anchor", 0)
+        counters = {"unchanged": -unchanged, "rejected": unchanged} if unchanged else {}
+        await unit.seal()
+        await unit.done(counters)
+
+
+async def _reject_secondary_conflicts(unit: Unit, task: Task, types: Sequence[TypeId]) -> None:
+    while found := await unit.secondary_conflicts(task.claimed.run, types):
+        message = "another object would end with the same secondary id; make it unique in the source"
+        verdicts = [Verdict(type_id, anchor_hash, "secondary_id_conflict", message) for type_id, anchor_hash in found]
+        await unit.persist(Changes(verdicts=verdicts))
+
+
+async def plan_settle(task: Task) -> None:
+    """The staged rows, cut into ranges."""
+    async with task.store.reader() as reader:
+        ranges = await reader.import_row_ranges(task.claimed.run, task.claimed.batch_size)
+    await plan(task, batches_of(ranges))
+
+
+class _Loaded(msgspec.Struct, frozen=True):
+    rows: list[StagedRow]
+    stored: dict[tuple[TypeId, bytes], Cso]
+    by_secondary: dict[tuple[TypeId, bytes], Cso]
+    refs: dict[CsoId, list[CsoRef]]
+    verdicts: dict[tuple[TypeId, bytes], tuple[str, str]]
+    new_ids: list[int]
+
+
+async def settle_rows(task: Task) -> None:
+    """The range's differences are in the connector space."""
+    lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
+
+    async def load(reader: Reader) -> _Loaded:
+        return await _load(task, reader, lo, hi)
+
+    await decide_and_commit(task, load, lambda loaded: _decide(task, loaded))
+
+
+async def _load(task: Task, reader: Reader, lo: int, hi: int) -> _Loaded:
+    rows = await reader.import_rows(task.claimed.run, lo, hi)
+    hashes: dict[TypeId, list[bytes]] = {}
+    secondaries: dict[TypeId, list[bytes]] = {}
+    for row in rows:
+        hashes.setdefault(row.type_id, []).append(row.anchor_hash)
+        if row.secondary_hash is not None:
+            secondaries.setdefault(row.type_id, []).append(row.secondary_hash)
+    stored: dict[tuple[TypeId, bytes], Cso] = {}
+    for type_id, some in hashes.items():
+        for cso in await reader.csos_by_anchor(type_id, some):
+            if cso.anchor_hash is not None:
+                stored[(type_id, cso.anchor_hash)] = cso
+    by_secondary: dict[tuple[TypeId, bytes], Cso] = {}
+    for type_id, some in secondaries.items():
+        for cso in await reader.csos_by_secondary(type_id, some):
+            if cso.secondary_hash is not None:
+                by_secondary[(type_id, cso.secondary_hash)] = cso
+    refs: dict[CsoId, list[CsoRef]] = {}
+    for ref in await reader.cso_refs([cso.id for cso in [*stored.values(), *by_secondary.values()]]):
+        refs.setdefault(ref.cso_id, []).append(ref)
+    verdicts = await reader.verdicts(task.claimed.run, [row.anchor_hash for row in rows])
+    unknown = sum((row.type_id, row.anchor_hash) not in stored for row in rows)
+    return _Loaded(rows, stored, by_secondary, refs, verdicts, list(await reader.new_ids("cso", unknown)))
+
+
+def _decide(task: Task, loaded: _Loaded) -> Changes:
+    changes = Changes()
+    ids = iter(loaded.new_ids)
+    for row in loaded.rows:
+        verdict = loaded.verdicts.get((row.type_id, row.anchor_hash))
+        if verdict is not None:
+            kind, message = verdict
+            changes.errors.append(
+                ErrorItem(space="source", kind=kind, key=row.anchor, message=f"{row.place}: {message}", type_id=row.type_id)
+            )
+            changes.count("rejected")
+            continue
+        stored = loaded.stored.get((row.type_id, row.anchor_hash))
+        if stored is None and row.secondary_hash is not None:
+            stored = loaded.by_secondary.get((row.type_id, row.secondary_hash))
+        refs = loaded.refs.get(stored.id, []) if stored is not None else []
+        _write(task, changes, row, stored, settle(row, stored, refs, _attributes(task, row.type_id)), ids)
+    return changes
+
+
+def _write(
+    task: Task, changes: Changes, row: StagedRow, stored: Cso | None, outcome: Settled, ids: Iterator[int]
+) -> None:
+    changes.count(outcome.change)
+    if stored is None:
+        if outcome.change != "added":
+            return
+        cso_id = CsoId(next(ids))
+        changes.new_csos.append(_new_cso(task, row, cso_id))
+    else:
+        cso_id = stored.id
+        changes.expect_csos[cso_id] = (stored.change_seq, stored.link_version)
+        if outcome.write:
+            changes.csos.append(_written(row, stored, outcome))
+    old = stored.doc if stored is not None else {}
+    keys = task.compiled.cso_key_attrs.get(row.type_id, frozenset())
+    changes.cso_keys.extend(key_changes(row.type_id, keys, cso_id, old, outcome.doc))
+    for attr in sorted(outcome.add_refs.keys() | outcome.remove_refs.keys()):
+        add = tuple((raw, *identifier_hash(raw)) for raw in outcome.add_refs.get(attr, ()))
+        changes.cso_refs.append(RefChange(cso_id, row.type_id, attr, add, outcome.remove_refs.get(attr, ())))
+    if outcome.change not in {"unchanged", "superseded", "ignored"}:
+        values = tuple((name, before, after, None) for name, before, after in _shown(task, row.type_id, outcome))
+        changes.item("cso", Item(cso_id, row.anchor, outcome.change, values))
+
+
+def _new_cso(task: Task, row: StagedRow, cso_id: CsoId) -> NewCso:
+    return NewCso(
+        id=cso_id,
+        type_id=row.type_id,
+        system_id=system_id(task),
+        partition=row.partition,
+        anchor=row.anchor,
+        anchor_hash=row.anchor_hash,
+        secondary=row.secondary,
+        secondary_hash=row.secondary_hash,
+        state=CsoState.NORMAL,
+        doc=row.doc,
+        fingerprint=row.fingerprint,
+        refs_due=bool(row.refs),
+    )
+
+
+def _written(row: StagedRow, stored: Cso, outcome: Settled) -> CsoWrite:
+    return CsoWrite(
+        id=stored.id,
+        partition=row.partition,
+        anchor=row.anchor,
+        anchor_hash=row.anchor_hash,
+        secondary=row.secondary,
+        secondary_hash=row.secondary_hash,
+        state=CsoState.NORMAL,
+        doc=outcome.doc,
+        fingerprint=row.fingerprint,
+        touch=outcome.touch,
+    )
+
+
+def _shown(task: Task, type_id: TypeId, outcome: Settled) -> Iterator[tuple[str, object, object]]:
+    """Value changes for the history; of a sensitive attribute only that it changed (AUD-13)."""
+    attributes = _attributes(task, type_id)
+    for name, before, after in outcome.values:
+        attribute = attributes.get(name)
+        hidden = attribute is not None and attribute.sensitive
+        yield (name, None, "***") if hidden else (name, before, after)
+
+
+def _attributes(task: Task, type_id: TypeId) -> dict[str, Attribute]:
+    return task.compiled.object_types[type_id][1].attributes

@@ -1,0 +1,124 @@
+"""What a sync run concerns: the due objects of its system, and the context its expressions see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from anabranch.engine.compiled import InboundType
+from anabranch.engine.expressions import EvalContext
+from anabranch.model.changes import CsoLink
+from anabranch.model.enums import JoinType, RunKind
+from anabranch.model.identity import CsoId, MvoId, SystemId, TypeId
+from anabranch.model.objects import Cso, CsoRef, Document
+from anabranch.runtime.work import Task
+from anabranch.store.port import Due, Reader
+
+
+def system_id(task: Task) -> SystemId:
+    """The number of the run's system. Raises KeyError for a run without one."""
+    return task.compiled.registry.systems[task.compiled.system_of(task.claimed).key]
+
+
+def due(task: Task, what: str, types: Iterable[TypeId] | None = None) -> Due:
+    """What a step of this run concerns; `types` narrows it to some object types."""
+    stamps = task.compiled.revision.inbound_stamps
+    selected = task.compiled.types_of(system_id(task)) if types is None else list(types)
+    return Due(
+        system=system_id(task),
+        what=what,
+        stamps={type_id: stamps.get(type_id, 0) for type_id in selected if type_id in task.compiled.inbound},
+        config_version=task.claimed.config_version,
+        now=task.claimed.now,
+        max_seq=task.claimed.start_seq,
+        everything=task.claimed.kind is RunKind.FULL_SYNC,
+    )
+
+
+def context(task: Task, draw: Callable[[str, tuple[str, ...]], str] | None = None) -> EvalContext:
+    """What an expression sees besides its inputs: the run's pinned instant, the tables, the draws (MOD-44)."""
+    return EvalContext(
+        now=task.claimed.now,
+        lookups=task.compiled.configuration.lookups,
+        draw=draw,
+    )
+
+
+def inbound_types(task: Task) -> list[InboundType]:
+    """The inbound side of every selected object type of the run's system."""
+    return [task.compiled.inbound[one] for one in task.compiled.types_of(system_id(task)) if one in task.compiled.inbound]
+
+
+async def refs_by_cso(reader: Reader, ids: Iterable[CsoId]) -> dict[CsoId, list[CsoRef]]:
+    """References of these CSOs, by CSO."""
+    found: dict[CsoId, list[CsoRef]] = {}
+    for ref in await reader.cso_refs(list(ids)):
+        found.setdefault(ref.cso_id, []).append(ref)
+    return found
+
+
+async def links_by_mvo(reader: Reader, ids: Iterable[MvoId]) -> dict[MvoId, list[Cso]]:
+    """All CSOs joined to these MVOs, by MVO."""
+    found: dict[MvoId, list[Cso]] = {}
+    for cso in await reader.links(list(ids)):
+        if cso.mvo_id is not None:
+            found.setdefault(cso.mvo_id, []).append(cso)
+    return found
+
+
+def with_refs(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef]) -> Document:
+    """The document as expressions see it: raw identifiers beside the values where some expression reads them."""
+    if not inbound.needs_refs:
+        return cso.doc
+    doc: dict[str, Any] = dict(cso.doc)
+    for ref in refs:
+        if inbound.record.attributes[ref.attr].multi_valued:
+            doc.setdefault(ref.attr, []).append(ref.raw)
+        else:
+            doc[ref.attr] = ref.raw
+    return {name: sorted(value) if isinstance(value, list) and name not in cso.doc else value for name, value in doc.items()}
+
+
+def relinked(cso: Cso, **fields: Any) -> CsoLink:
+    """The CSO's sync row with some fields changed."""
+    base: Mapping[str, Any] = {
+        "cso_id": cso.id,
+        "mvo_id": cso.mvo_id,
+        "join_type": cso.join_type,
+        "join_rule": cso.join_rule,
+        "synced_seq": cso.synced_seq,
+        "rule_stamp": cso.rule_stamp,
+        "config_version": cso.config_version,
+        "turns_at": None,
+        "contributions": cso.contributions,
+        "refs_due": cso.refs_due,
+        "failed": cso.failed,
+        "released": cso.released,
+    }
+    return CsoLink(**{**base, **fields})
+
+
+def unjoined(cso: Cso, *, released: bool = False) -> CsoLink:
+    """The CSO's sync row after its join has ended; it is due again, to match anew (SYN-24)."""
+    return relinked(
+        cso,
+        mvo_id=None,
+        join_type=JoinType.NONE,
+        join_rule=None,
+        contributions=None,
+        refs_due=False,
+        synced_seq=0,
+        released=released,
+    )
+
+
+def evaluated(task: Task, cso: Cso, **fields: Any) -> CsoLink:
+    """The CSO's sync row after its evaluation is complete: the number that was read is consumed (SYN-5)."""
+    stamp = task.compiled.revision.inbound_stamps.get(cso.type_id, 0)
+    done: Mapping[str, Any] = {
+        "synced_seq": cso.change_seq,
+        "rule_stamp": stamp,
+        "config_version": task.claimed.config_version,
+        "failed": False,
+    }
+    return relinked(cso, **{**done, **fields})

@@ -1,0 +1,327 @@
+"""The step `outbound`: what each MVO wants of its targets becomes pending exports.
+
+Every MVO that is owed an evaluation is held against its targets: an account is provisioned, changed by exactly the values
+that differ, or deprovisioned when no rule holds it any more. What is owed stays marked on the MVO until the evaluation
+commits, and an evaluation that finds no difference writes no pending export (SYN-69, SYN-71).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from anabranch.engine.compiled import Failure, Target
+from anabranch.engine.exporting import Wish, difference
+from anabranch.engine.scope import ScopeProblem
+from anabranch.engine.values import anchor_key
+from anabranch.engine.confirming import state_of
+from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoWrite, NewCso
+from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState, JoinType
+from anabranch.model.identity import CsoId, ExportId, MvoId
+from anabranch.model.objects import Cso, CsoRef, Mvo, MvoRef, PendingExport, PendingRow
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.store.port import Reader
+from anabranch.sync_worker.deprovisioning import deprovision, never_attempted, strongest_action
+from anabranch.sync_worker.extent import links_by_mvo, refs_by_cso
+from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
+
+
+async def plan_outbound(task: Task) -> None:
+    """Ranges of MVOs owed an outbound evaluation."""
+    async with task.store.reader() as reader:
+        ranges = await reader.outbound_ranges(
+            task.compiled.revision.outbound_stamps,
+            task.claimed.config_version,
+            task.claimed.now,
+            task.claimed.batch_size,
+        )
+    await plan(task, batches_of(ranges))
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """MVOs owed an evaluation, their connectors, references and pending exports, and ids for what is new."""
+
+    mvos: list[Mvo]
+    refs: dict[MvoId, list[MvoRef]]
+    links: dict[MvoId, list[Cso]]
+    cso_refs: dict[CsoId, list[CsoRef]]
+    exports: dict[CsoId, PendingExport]
+    cso_ids: Sequence[int]
+    export_ids: Sequence[int]
+
+
+async def outbound_range(task: Task) -> None:
+    """The range's pending exports say what its targets lack."""
+    lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
+
+    async def load(reader: Reader) -> Loaded:
+        stamps = task.compiled.revision.outbound_stamps
+        mvos = await reader.outbound_mvos(stamps, task.claimed.config_version, task.claimed.now, lo, hi)
+        ids = [mvo.id for mvo in mvos]
+        links = await links_by_mvo(reader, ids)
+        refs: dict[MvoId, list[MvoRef]] = {}
+        for ref in await reader.mvo_refs(ids):
+            refs.setdefault(ref.mvo_id, []).append(ref)
+        served = {target.type_id for side in task.compiled.metaverse.values() for target in side.targets}
+        csos = [cso.id for some in links.values() for cso in some if cso.type_id in served]
+        wanted = sum(len(task.compiled.metaverse[mvo.type_id].targets) for mvo in mvos)
+        return Loaded(
+            mvos=mvos,
+            refs=refs,
+            links=links,
+            cso_refs=await refs_by_cso(reader, csos),
+            exports={one.cso_id: one for one in await reader.exports_of(csos)},
+            cso_ids=await reader.new_ids("cso", wanted),
+            export_ids=await reader.new_ids("export", wanted),
+        )
+
+    await decide_and_commit(task, load, lambda loaded: Evaluator(task, loaded).evaluate())
+
+
+class Evaluator:
+    """Evaluates one range of MVOs against all their targets."""
+
+    def __init__(self, task: Task, loaded: Loaded) -> None:
+        self._task = task
+        self._loaded = loaded
+        self._cso_ids: Iterator[int] = iter(loaded.cso_ids)
+        self._export_ids: Iterator[int] = iter(loaded.export_ids)
+        self._changes = Changes()
+
+    def evaluate(self) -> Changes:
+        """What the range writes."""
+        for mvo in self._loaded.mvos:
+            self._changes.expect_mvos[mvo.id] = mvo.change_seq
+            side = self._task.compiled.metaverse[mvo.type_id]
+            links = self._loaded.links.get(mvo.id, [])
+            failed = False
+            for target in side.targets:
+                failed |= not self._serve(mvo, target, links)
+            self._mark(mvo, failed=failed)
+            self._changes.count("outbound_evaluated")
+        return self._changes
+
+    def _mark(self, mvo: Mvo, *, failed: bool) -> None:
+        """The evaluation is no longer owed; one that failed stays owed (SYN-74)."""
+        self._changes.mvos.append(
+            MvoWrite(
+                id=mvo.id,
+                state=mvo.state,
+                delete_after=mvo.delete_after,
+                deletion=mvo.deletion,
+                doc=mvo.doc,
+                provenance=mvo.provenance,
+                evaluated=mvo.evaluated,
+                outbound_due=failed,
+                outbound_stamp=self._task.compiled.revision.outbound_stamps.get(mvo.type_id, 0),
+                outbound_version=self._task.claimed.config_version,
+                touch=False,
+            )
+        )
+
+    def _serve(self, mvo: Mvo, target: Target, links: Sequence[Cso]) -> bool:
+        """One target's evaluation; False when it failed and stays owed."""
+        cso = next((one for one in links if one.system_id == target.system_id), None)
+        if cso is not None and cso.type_id != target.type_id:
+            if self._accepts(mvo, target, links):
+                self._error(mvo, "target_slot_taken", f"its place in {target.system.key} is held by {cso.anchor}")
+            return True
+        try:
+            accepted = accepted_rules(self._task, target, mvo, links)
+        except ScopeProblem as problem:
+            self._error(mvo, "scope_error", f"{target.system.key}.{target.record.key}: {problem}")
+            return False
+        export = self._loaded.exports.get(cso.id) if cso is not None else None
+        if not accepted:
+            if cso is not None:
+                self._deprovision(target, cso, export)
+            return True
+        if cso is not None and cso.state is CsoState.OBSOLETE:
+            return True
+        wishes = self._wishes(mvo, target, cso, accepted, links)
+        if wishes is None:
+            return False
+        if cso is None:
+            if any(target.rules[index].record.provision for index in accepted):
+                return self._provision(mvo, target, wishes)
+            return True
+        self._update(mvo, target, cso, export, wishes)
+        return True
+
+    def _accepts(self, mvo: Mvo, target: Target, links: Sequence[Cso]) -> bool:
+        try:
+            accepted = accepted_rules(self._task, target, mvo, links)
+        except ScopeProblem:
+            return False
+        return any(target.rules[index].record.provision for index in accepted)
+
+    def _deprovision(self, target: Target, cso: Cso, export: PendingExport | None) -> None:
+        action = strongest_action(target.rules)
+        if export is not None and export.kind is ExportKind.DELETE:
+            return
+        if action is DeprovisionAction.DELETE or never_attempted(cso, export):
+            self._changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
+            deprovision(self._task, self._changes, cso, export, next(self._export_ids), action, mvo_goes=False)
+
+    def _wishes(
+        self, mvo: Mvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], links: Sequence[Cso]
+    ) -> list[Wish] | None:
+        """What the accepting rules want, attribute by attribute, first rule in order first; None when one failed."""
+        offers: list[Any] = [msgspec.UNSET] * len(target.links)
+        failures: list[Failure] = []
+        held = cso.doc if cso is not None else {}
+        context = outbound_context(self._task, mvo, links)
+        target.values(held, mvo.doc, context, frozenset(accepted), offers, failures)
+        if failures:
+            index, kind, message = min(failures)
+            self._error(mvo, kind, f"{target.links[index].key}: {message}", target.links[index].rule)
+            return None
+        wishes: dict[str, Wish] = {}
+        for index in (link for rule in accepted for link in target.rules[rule].links):
+            link = target.links[index]
+            if link.target.name in wishes:
+                continue
+            targets: tuple[MvoId, ...] | None = None
+            value = offers[index]
+            if link.is_reference:
+                source = link.mapping.source.attribute
+                refs = self._loaded.refs.get(mvo.id, ())
+                targets = tuple(ref.target_mvo_id for ref in refs if ref.attr == source)
+            wishes[link.target.name] = Wish(
+                attribute=link.target,
+                value=None if value is msgspec.UNSET else value,
+                on_null=link.mapping.on_null,
+                initial_only=link.mapping.initial_only,
+                targets=targets,
+            )
+        return list(wishes.values())
+
+    def _provision(self, mvo: Mvo, target: Target, wishes: list[Wish]) -> bool:
+        rows = difference(wishes, {}, (), (), creating=True)
+        anchor = _value_of(rows, target.record.anchor)
+        if anchor is None:
+            message = f"{target.system.key}.{target.record.key}: the anchor {target.record.anchor!r} would be empty; "
+            self._error(mvo, "missing_input", message + "map a value to it")
+            return False
+        cso_id = CsoId(next(self._cso_ids))
+        self._changes.new_csos.append(
+            NewCso(
+                id=cso_id,
+                type_id=target.type_id,
+                system_id=target.system_id,
+                partition="",
+                anchor=anchor_key(anchor, target.record.attributes[target.record.anchor])[0],
+                anchor_hash=None,
+                secondary=_secondary(target, rows),
+                secondary_hash=None,
+                state=CsoState.PENDING_PROVISIONING,
+                doc={},
+                fingerprint=None,
+                mvo_id=mvo.id,
+                join_type=JoinType.PROVISIONED,
+                join_rule=target.rules[0].record.key,
+            )
+        )
+        self._stage(mvo, target, cso_id, None, ExportKind.CREATE, rows)
+        self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "provisioned", detail=f"{target.system.key}: {anchor}"))
+        self._changes.count("provisioned")
+        return True
+
+    def _update(
+        self, mvo: Mvo, target: Target, cso: Cso, export: PendingExport | None, wishes: list[Wish]
+    ) -> None:
+        """Bring the pending export of an existing target object up to date, or cancel what has become needless."""
+        creating = cso.state is CsoState.PENDING_PROVISIONING and (export is None or export.sent_seq is None)
+        present = export.rows if export is not None and export.kind is not ExportKind.DELETE else ()
+        rows = difference(wishes, cso.doc, self._loaded.cso_refs.get(cso.id, ()), present, creating=creating)
+        if export is None and not rows:
+            return
+        if export is not None:
+            if rows == export.rows and export.kind is not ExportKind.DELETE:
+                return
+            self._changes.expect_exports[export.id] = export.version
+            if not rows:
+                self._changes.gone_exports.append(export.id)
+                self._changes.count("cancelled_exports")
+                return
+        self._changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
+        kind = ExportKind.CREATE if creating or (export and export.kind is ExportKind.CREATE) else ExportKind.UPDATE
+        if creating:
+            self._rename_unsent(target, cso, rows)
+        self._stage(mvo, target, cso.id, export, kind, rows)
+
+    def _rename_unsent(self, target: Target, cso: Cso, rows: tuple[PendingRow, ...]) -> None:
+        """An unsent create whose identifiers changed carries the new ones; nothing in the target knows the old."""
+        anchor = _value_of(rows, target.record.anchor)
+        text = anchor_key(anchor, target.record.attributes[target.record.anchor])[0] if anchor is not None else cso.anchor
+        secondary = _secondary(target, rows)
+        if (text, secondary) != (cso.anchor, cso.secondary):
+            self._changes.csos.append(
+                CsoWrite(
+                    id=cso.id,
+                    partition=cso.partition,
+                    anchor=text,
+                    anchor_hash=None,
+                    secondary=secondary,
+                    secondary_hash=None,
+                    state=cso.state,
+                    doc=cso.doc,
+                    fingerprint=None,
+                    touch=False,
+                )
+            )
+
+    def _stage(
+        self,
+        mvo: Mvo,
+        target: Target,
+        cso_id: CsoId,
+        export: PendingExport | None,
+        kind: ExportKind,
+        rows: tuple[PendingRow, ...],
+    ) -> None:
+        fresh = PendingExport(
+            id=ExportId(next(self._export_ids)) if export is None else export.id,
+            cso_id=cso_id,
+            type_id=target.type_id,
+            system_id=target.system_id,
+            mvo_id=mvo.id,
+            kind=kind,
+            state=ExportState.READY if export is None else state_of(rows),
+            rows=rows,
+            rule=target.rules[0].record.key,
+            staged_run=self._task.claimed.run,
+            config_version=self._task.claimed.config_version,
+            staged_now=self._task.claimed.now,
+            seen_seq=mvo.change_seq,
+            sent_seq=export.sent_seq if export is not None else None,
+        )
+        self._changes.exports.append(fresh)
+        self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "staged", detail=f"{target.system.key}: {kind.value}"))
+        self._changes.count(f"{kind.value}s_staged")
+
+    def _error(self, mvo: Mvo, kind: str, message: str, rule: str | None = None) -> None:
+        self._changes.errors.append(
+            ErrorItem(
+                space="mvo",
+                kind=kind,
+                key=mvo.origin_key,
+                message=message,
+                type_id=mvo.type_id,
+                object_id=mvo.id,
+                rule=rule,
+            )
+        )
+
+
+def _value_of(rows: Sequence[PendingRow], attr: str) -> Any:
+    return next((row.value for row in rows if row.attr == attr), None)
+
+
+def _secondary(target: Target, rows: Sequence[PendingRow]) -> str | None:
+    if target.record.secondary is None:
+        return None
+    value = _value_of(rows, target.record.secondary)
+    return str(value) if value is not None else None

@@ -1,0 +1,103 @@
+"""The step `match.propose`: what every unjoined object would do, before any of them does it.
+
+An object looks for its partner by the match rules in whose scope it is, and says which keys it would give a metaverse
+object of its own. The look-up cache may answer first; what it does not know, PostgreSQL does. Neither decides: a
+proposal is only a picture, and `match.settle` looks again under the turn, in canonical order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from anabranch.engine.compiled import InboundType
+from anabranch.engine.expressions import EvaluationError
+from anabranch.engine.joining import Search, projection_rule, searches, would_be_keys
+from anabranch.engine.values import order_text
+from anabranch.model.changes import Changes, ErrorItem
+from anabranch.model.identity import CsoId
+from anabranch.model.objects import Cso, CsoRef, Proposal
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.store.port import Reader
+from anabranch.sync_worker.extent import context, due, evaluated, refs_by_cso, relinked, with_refs
+from anabranch.sync_worker.scoping import judge
+
+MATCH = "match"
+
+
+async def plan_propose(task: Task) -> None:
+    """The due objects without a join, cut into ranges."""
+    async with task.store.reader() as reader:
+        ranges = await reader.due_ranges(due(task, "unjoined"), task.claimed.batch_size)
+    await plan(task, batches_of(ranges))
+
+
+async def propose_range(task: Task) -> None:
+    """Every object of the range that may join or project has a proposal; the others are evaluated to their end."""
+    lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
+
+    async def load(reader: Reader) -> tuple[list[Cso], dict[CsoId, list[CsoRef]]]:
+        csos = await reader.due_csos(due(task, "unjoined"), lo, hi)
+        needing = [cso.id for cso in csos if task.compiled.inbound[cso.type_id].needs_refs]
+        return csos, await refs_by_cso(reader, needing)
+
+    def decide(loaded: tuple[list[Cso], dict[CsoId, list[CsoRef]]]) -> Changes:
+        changes = Changes()
+        for cso in loaded[0]:
+            _propose(task, changes, cso, loaded[1].get(cso.id, []))
+        return changes
+
+    await decide_and_commit(task, load, decide)
+
+
+def _propose(task: Task, changes: Changes, cso: Cso, refs: list[CsoRef]) -> None:
+    inbound = task.compiled.inbound[cso.type_id]
+    cs = with_refs(inbound, cso, refs)
+    verdict = judge(inbound, cs, context(task))
+    changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
+    if verdict.problem is not None:
+        fail_object(changes, cso, "scope_error", verdict.problem)
+        return
+    try:
+        looked_for = searches(inbound, cs, verdict.accepted, context(task))
+        body = _body(task, inbound, cs, verdict.accepted, looked_for)
+    except EvaluationError as problem:
+        fail_object(changes, cso, "expression_error", str(problem))
+        return
+    if not looked_for and body["project"] is None:
+        changes.links.append(evaluated(task, cso))
+        changes.count("selected")
+        changes.count("unchanged")
+        return
+    changes.proposals.append(Proposal(MATCH, cso.id, canonical_place(task, cso), body))
+
+
+def _body(
+    task: Task, inbound: InboundType, cs: dict[str, Any], accepted: tuple[int, ...], looked_for: list[Search]
+) -> dict[str, Any]:
+    project = projection_rule(inbound, accepted)
+    body: dict[str, Any] = {"searches": msgspec.to_builtins(looked_for), "project": None}
+    if project is not None:
+        rule = inbound.rules[project]
+        keys = would_be_keys(inbound, task.compiled.metaverse[rule.mvo_type], cs, accepted, context(task))
+        body["project"] = {"rule": rule.record.key, "mvo_type": rule.mvo_type, "keys": keys}
+    return body
+
+
+def canonical_place(task: Task, cso: Cso) -> str:
+    """The object's place in canonical order among those of its system: object type, then anchor (MOD-10)."""
+    record = task.compiled.object_types[cso.type_id][1]
+    return f"{record.key}\x1f{order_text(cso.doc.get(record.anchor, cso.anchor), record.attributes[record.anchor])}"
+
+
+def fail_object(changes: Changes, cso: Cso, kind: str, message: str, rule: str | None = None) -> None:
+    """The object is left untouched but for its error, and stays due for the next run (SYN-92)."""
+    changes.errors.append(
+        ErrorItem(
+            space="cso", kind=kind, key=cso.anchor or "", message=message, type_id=cso.type_id, object_id=cso.id, rule=rule
+        )
+    )
+    changes.links.append(relinked(cso, failed=True))
+    changes.count("selected")
+    changes.count("errored")

@@ -1,0 +1,135 @@
+"""The steps `reserve.propose` and `reserve.settle`: unique values are drawn, in canonical order.
+
+An object whose mapping wants a value that nobody has drawn for it was left by `flow` with a proposal. Here the complete
+set is put in order and settled batch after batch: each object takes its first candidate that no MVO, no target object
+and no reservation holds, and the reservation commits with the values it serves (SYN-65, SYN-66).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from anabranch.engine.drawing import Drawing, Need
+from anabranch.engine.expressions import NeedsDraw
+from anabranch.engine.keys import key_hash
+from anabranch.model.changes import Changes
+from anabranch.model.enums import CsoState
+from anabranch.model.identity import CsoId, MvoId
+from anabranch.model.objects import Cso, Reservation
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.store.port import Reader
+from anabranch.sync_worker.flowing import DRAW, Loaded, flow_object, load_joined
+from anabranch.sync_worker.proposing import fail_object
+
+
+async def propose_draws(task: Task) -> None:
+    """The proposals of `flow` are numbered in canonical order."""
+    async with task.store.unit(task.claimed) as unit:
+        await unit.order_proposals(task.claimed.run, DRAW)
+        await unit.seal()
+        await unit.done({})
+
+
+async def plan_settle(task: Task) -> None:
+    """The ordered proposals, cut into ranges that follow one another."""
+    async with task.store.reader() as reader:
+        ranges = await reader.proposal_ranges(task.claimed.run, DRAW, task.claimed.batch_size)
+    await plan(task, batches_of(ranges, ordered=True))
+
+
+class _Draws(msgspec.Struct, frozen=True):
+    loaded: Loaded
+    order: list[CsoId]
+    drawing: Drawing
+
+
+async def settle_range(task: Task) -> None:
+    """Every object of the range has its values, or is reported as out of candidates."""
+    lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
+
+    async def load(reader: Reader) -> _Draws:
+        proposals = await reader.proposals(task.claimed.run, DRAW, lo, hi)
+        order = [CsoId(one.object_id) for one in proposals]
+        csos = [
+            cso for cso in await reader.csos(order) if cso.mvo_id is not None and cso.state is CsoState.NORMAL
+        ]
+        loaded = await load_joined(task, reader, csos)
+        drawing = Drawing()
+        for _ in range(_ROUNDS):
+            trial = drawing.fresh()
+            _evaluate(task, _Draws(loaded, order, trial))
+            if not trial.needs:
+                break
+            await _look_up(task, reader, trial.needs, drawing)
+        return _Draws(loaded, order, drawing.fresh())
+
+    await decide_and_commit(task, load, lambda draws: _evaluate(task, draws))
+
+
+_ROUNDS = 200
+"""More than any object can ask for: at most 50 candidates a name, and a few names an object."""
+
+
+async def _look_up(task: Task, reader: Reader, needs: set[Need], drawing: Drawing) -> None:
+    """Who holds the candidates that were asked for: MVOs, target objects, reservations."""
+    by_name: dict[str, list[Need]] = {}
+    for need in needs:
+        by_name.setdefault(need.name, []).append(need)
+    for name, some in sorted(by_name.items()):
+        hashes = sorted({key_hash(need.candidate) for need in some})
+        declared = task.compiled.unique_values[name]
+        mvo_type, _, attr = declared.metaverse.partition(".")
+        for hit in await reader.match_candidates(task.compiled.registry.metaverse_types[mvo_type], attr, hashes):
+            drawing.hold(name, hit.key_hash, MvoId(hit.object_id))
+        for type_id, target_attr in task.compiled.unique_targets[name]:
+            for hit in await reader.cso_key_holders(type_id, target_attr, hashes):
+                drawing.hold(name, hit.key_hash, hit.mvo_id)
+        for one in await reader.reservations(name, hashes):
+            if one.mvo_id is not None or (one.free_after is not None and one.free_after > task.claimed.now):
+                drawing.hold(name, one.value_hash, one.mvo_id)
+        drawing.looked_up(name, hashes)
+
+
+def _evaluate(task: Task, draws: _Draws) -> Changes:
+    changes = Changes()
+    csos = {cso.id: cso for cso in draws.loaded.csos}
+
+    def draw(cso: Cso, name: str, offered: tuple[str, ...]) -> str:
+        assert cso.mvo_id is not None  # noqa: S101 - only joined objects are evaluated
+        held = draws.loaded.reservations.get((cso.mvo_id, name))
+        if held is not None:
+            return held.value
+        limit = task.compiled.unique_values[name].max_candidates
+        value = draws.drawing.draw(name, offered[:limit], cso.mvo_id)
+        if value is None:
+            raise NeedsDraw(name, offered)
+        return value
+
+    for cso_id in draws.order:
+        cso = csos.get(cso_id)
+        if cso is None or cso.mvo_id is None:
+            continue
+        before = len(changes.proposals)
+        flow_object(task, changes, draws.loaded, cso, draw)
+        if len(changes.proposals) > before:
+            _give_up(changes, cso, draws.drawing)
+    for name, value, mvo_id in draws.drawing.drawn:
+        changes.reservations.append(Reservation(name, key_hash(value), value, mvo_id))
+    return changes
+
+
+def _give_up(changes: Changes, cso: Cso, drawing: Drawing) -> None:
+    """Every candidate is taken: the object keeps what earlier steps gave it, and stays due (SYN-68)."""
+    changes.proposals.pop()
+    changes.links.pop()
+    for writes in (changes.mvos, changes.match_keys):
+        while writes and _concerns(writes[-1], cso):
+            writes.pop()
+    drawing.forget(cso.mvo_id)
+    fail_object(
+        changes, cso, "unique_value_exhausted", "every candidate is taken; widen the candidates or free one of them"
+    )
+
+
+def _concerns(write: object, cso: Cso) -> bool:
+    return getattr(write, "id", None) == cso.mvo_id or getattr(write, "object_id", None) == cso.mvo_id

@@ -1,0 +1,82 @@
+"""Which types a mapping turns into which by itself, which tests a type has, and what a written value may stand for.
+
+A mapping converts only where nothing is lost (MOD-11); everything else needs a function in an expression, so that the
+person who wants it says so. The tables are laws of the product, not settings.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from anabranch.model.enums import ValueType
+
+_LOSSLESS = {
+    (ValueType.INTEGER, ValueType.DECIMAL),
+    (ValueType.DECIMAL, ValueType.INTEGER),
+    (ValueType.UUID, ValueType.TEXT),
+    (ValueType.TEXT, ValueType.UUID),
+}
+
+_ORDERED = frozenset({"equals", "less_than", "less_or_equal", "greater_than", "greater_or_equal", "in", "present"})
+_PLAIN = frozenset({"equals", "in", "present"})
+
+OPERATORS_BY_TYPE: dict[ValueType, frozenset[str]] = {
+    ValueType.TEXT: frozenset({"equals", "starts_with", "ends_with", "contains", "in", "present"}),
+    ValueType.INTEGER: _ORDERED,
+    ValueType.DECIMAL: _ORDERED,
+    ValueType.DATETIME: _ORDERED,
+    ValueType.BOOLEAN: _PLAIN,
+    ValueType.UUID: _PLAIN,
+    ValueType.BINARY: frozenset({"present"}),
+    ValueType.REFERENCE: frozenset({"present"}),
+}
+"""SYN-10: the positive operators of each type."""
+
+_UUID = re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?\Z")
+
+
+def converts(source: ValueType, target: ValueType) -> bool:
+    """Whether a value of one type may flow to the other without a function (MOD-11)."""
+    return source is target or (source, target) in _LOSSLESS
+
+
+def misfit(value: Any, kind: ValueType) -> str | None:
+    """What keeps a value of the configuration from being one of that type; None where it is one."""
+    match kind:
+        case ValueType.TEXT:
+            good, hint = isinstance(value, str), "; write it in quotes"
+        case ValueType.INTEGER:
+            good, hint = isinstance(value, int) and not isinstance(value, bool), ""
+        case ValueType.DECIMAL:
+            good, hint = isinstance(value, int | Decimal) and not isinstance(value, bool), ""
+        case ValueType.BOOLEAN:
+            good, hint = isinstance(value, bool), "; write true or false"
+        case ValueType.DATETIME:
+            good, hint = _is_instant(value), "; write it as 2026-03-01 or 2026-03-01T12:00:00Z"
+        case ValueType.UUID:
+            good, hint = isinstance(value, str) and _UUID.match(value) is not None, ""
+        case ValueType.BINARY:
+            good, hint = _is_base64(value), "; write it in base64"
+        case ValueType.REFERENCE:
+            return "a reference cannot be written down; take it from an attribute"
+    shown = str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
+    return None if good else f"{shown} is no value of type {kind}{hint}"
+
+
+def _is_instant(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value) is not None
+    except ValueError:
+        return False
+
+
+def _is_base64(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and base64.b64decode(value, validate=True) is not None
+    except (binascii.Error, ValueError):
+        return False

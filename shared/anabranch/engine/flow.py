@@ -1,0 +1,168 @@
+"""One CSO's evaluation: which values its mappings give, and what its MVO becomes.
+
+An evaluation is a unit (SYN-36): it either commits completely or leaves the object untouched. Only the CSO's own
+mappings are computed; what other CSOs contribute is read from their stored contributions, so order does not matter
+(MOD-47). Mappings run in strata, a later one reading the values earlier ones led to (MOD-39). A mapping that wants a
+unique value which has not been drawn yet stops the evaluation at its stratum: the rest is owed to the `reserve` step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from anabranch.engine.compiled import Failure, InboundType, MetaverseSide
+from anabranch.engine.election import ABSENT, Ranking, apply_elections
+from anabranch.engine.expressions import EvalContext
+from anabranch.model.enums import OnError
+from anabranch.model.identity import RunId
+from anabranch.model.objects import Contributions, Cso, Document, Mvo, Provenance
+
+KEEP = msgspec.UNSET
+"""A mapping that could not answer keeps its earlier contribution."""
+NEEDS_DRAW = "needs_draw"
+"""The failure kind of a mapping whose unique value has not been drawn yet; never an item."""
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """The outcome of one CSO's flow. `untouched` means that nothing but the errors may be written."""
+
+    doc: Document
+    provenance: Provenance
+    contributions: Contributions | None
+    values: tuple[tuple[str, Any, Any, int | None], ...]
+    failures: tuple[Failure, ...]
+    untouched: bool
+    owes_draw: bool
+
+
+def evaluate(
+    inbound: InboundType,
+    side: MetaverseSide,
+    cso: Cso,
+    cs: Document,
+    mvo: Mvo,
+    others: Sequence[Cso],
+    accepted: Sequence[int],
+    context: EvalContext,
+    run: RunId,
+) -> Evaluation:
+    """Evaluate `cso` against `mvo`. `cs` is its document, with raw references where expressions read them; `others` are
+    the other CSOs joined to the MVO; `accepted` the indexes of the rules in whose scope it is."""
+    flow = inbound.flows.get(mvo.type_id)
+    doc, provenance = mvo.doc, mvo.provenance
+    own: Contributions = {}
+    values: list[tuple[str, Any, Any, int | None]] = []
+    failures: list[Failure] = []
+    live = frozenset(index for index in accepted if inbound.rules[index].record.enabled)
+    owes_draw = False
+    if flow is not None:
+        offers: list[Any] = [ABSENT] * len(inbound.links)
+        for function, attrs in zip(flow.strata, flow.stratum_attrs, strict=True):
+            before = len(failures)
+            function(cs, doc, context, live, offers, failures)
+            new_failures = failures[before:]
+            owes_draw = any(kind == NEEDS_DRAW for _, kind, _ in new_failures)
+            if _fails_object(inbound, new_failures):
+                return Evaluation(mvo.doc, mvo.provenance, cso.contributions, (), tuple(failures), True, False)
+            if owes_draw:
+                break
+            keeping = {index for index, _, _ in new_failures}
+            by_attr = _offers_by_attr(inbound, side, attrs, offers, keeping, cso, doc, provenance)
+            own.update(_contested(side, by_attr))
+            rankings = [(attr, side.rankings[attr]) for attr in attrs]
+            merged = {attr: {**_others_offer(others, side.rankings[attr], attr), **by_attr.get(attr, {})} for attr in attrs}
+            doc, provenance, changed = apply_elections(rankings, merged, doc, provenance, run)
+            values.extend(changed)
+    if owes_draw:
+        own = {**(cso.contributions or {}), **own}
+    problems = tuple(failure for failure in failures if failure[1] != NEEDS_DRAW)
+    return Evaluation(doc, provenance, own or None, tuple(values), problems, False, owes_draw)
+
+
+def _fails_object(inbound: InboundType, failures: Sequence[Failure]) -> bool:
+    return any(
+        kind != NEEDS_DRAW and inbound.links[index].mapping.on_error is OnError.FAIL_OBJECT
+        for index, kind, _ in failures
+    )
+
+
+def _offers_by_attr(
+    inbound: InboundType,
+    side: MetaverseSide,
+    attrs: Sequence[str],
+    offers: Sequence[Any],
+    keeping: set[int],
+    cso: Cso,
+    doc: Document,
+    provenance: Provenance,
+) -> dict[str, dict[int, Any]]:
+    """This CSO's contributions to `attrs` as mapping id to value; a failed mapping keeps its earlier one (SYN-39)."""
+    result: dict[str, dict[int, Any]] = {}
+    wanted = set(attrs)
+    for index, link in enumerate(inbound.links):
+        attr = link.target.name
+        if link.is_reference or attr not in wanted:
+            continue
+        if index in keeping:
+            value = _earlier(side, cso, link.id, attr, doc, provenance)
+        else:
+            value = offers[index]
+        if value is not ABSENT:
+            result.setdefault(attr, {})[link.id] = value
+    return result
+
+
+def _earlier(side: MetaverseSide, cso: Cso, mapping: int, attr: str, doc: Document, provenance: Provenance) -> Any:
+    if side.rankings[attr].is_contested:
+        return (cso.contributions or {}).get(attr, {}).get(str(mapping), ABSENT)
+    entry = provenance.get(attr)
+    if entry is None or entry[0] != mapping:
+        return ABSENT
+    return doc.get(attr)
+
+
+def _contested(side: MetaverseSide, by_attr: Mapping[str, Mapping[int, Any]]) -> Contributions:
+    """Only attributes that more than one mapping can feed are stored as contributions (MOD-47)."""
+    return {
+        attr: {str(mapping): value for mapping, value in sorted(offers.items())}
+        for attr, offers in by_attr.items()
+        if side.rankings[attr].is_contested
+    }
+
+
+def _others_offer(others: Sequence[Cso], ranking: Ranking, attr: str) -> dict[int, Any]:
+    if not ranking.is_contested:
+        return {}
+    return offers_of(others, attr)
+
+
+def offers_of(csos: Sequence[Cso], attr: str) -> dict[int, Any]:
+    """What the stored contributions of these CSOs offer for one attribute."""
+    offers: dict[int, Any] = {}
+    for cso in csos:
+        for mapping, value in (cso.contributions or {}).get(attr, {}).items():
+            offers[int(mapping)] = value
+    return offers
+
+
+def recall(
+    side: MetaverseSide,
+    mvo: Mvo,
+    leaving_mappings: frozenset[int],
+    remaining: Sequence[Cso],
+    run: RunId,
+    *,
+    keep: bool,
+) -> tuple[Document, Provenance, list[tuple[str, Any, Any, int | None]]]:
+    """Withdraw what a leaving CSO gave and elect anew (SYN-22, SYN-46); with `keep` (grace, SYN-59) a value that nobody
+    else gives stays."""
+    concerned = [
+        (attr, side.rankings[attr])
+        for attr, entry in mvo.provenance.items()
+        if attr in side.rankings and entry[0] in leaving_mappings
+    ]
+    offers = {attr: offers_of(remaining, attr) for attr, _ in concerned}
+    return apply_elections(concerned, offers, mvo.doc, mvo.provenance, run, keep=keep)

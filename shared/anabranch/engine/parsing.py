@@ -1,0 +1,141 @@
+"""From a source's raw values to a stored document.
+
+A connector hands over text or bytes by attribute name; here they become typed values, references stay raw identifiers
+beside the document, and the whole gets a fingerprint. A value that cannot be read is reported and keeps what is stored;
+an object without a usable anchor has no identity and is rejected alone (IMP-11, IMP-12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+import msgspec
+
+from anabranch.engine.values import ValueProblem, anchor_key, content_fingerprint, parse_value, parse_values
+from anabranch.model.configuration import Attribute, ObjectType
+from anabranch.model.enums import ValueType
+from anabranch.model.objects import Document
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A value that could not be read: the item kind, the attribute, what is wrong."""
+
+    kind: str
+    attribute: str
+    message: str
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """One object as read; without a `fingerprint` when one of its values could not be read (IMP-12)."""
+
+    anchor: str
+    anchor_hash: bytes
+    secondary: str | None
+    secondary_hash: bytes | None
+    doc: Document
+    refs: dict[str, list[str]]
+    problems: tuple[Problem, ...]
+    fingerprint: bytes | None
+
+
+class NoIdentity(msgspec.Struct, frozen=True):
+    """An object that cannot be identified: `missing_anchor` or `unsupported_anchor`."""
+
+    kind: str
+    message: str
+
+
+class Parser:
+    """Parses the objects of one object type. `schema` stamps its fingerprints, so that a changed schema reads anew."""
+
+    def __init__(self, record: ObjectType, zone: tzinfo | None, schema: str) -> None:
+        self._record = record
+        self._zone = zone
+        self._schema = schema
+        self._anchor = record.attributes[record.anchor]
+        self._secondary = record.attributes[record.secondary] if record.secondary else None
+        selected = [one for one in record.attributes.values() if one.selected]
+        self._references = tuple(one for one in selected if one.type is ValueType.REFERENCE)
+        self._plain_text = tuple(
+            one.name
+            for one in selected
+            if one.type is ValueType.TEXT and not one.multi_valued and not one.keep_empty_text
+        )
+        plain = set(self._plain_text)
+        self._typed = tuple(
+            one for one in selected if one.type is not ValueType.REFERENCE and one.name not in plain
+        )
+
+    def parse(self, raw: Mapping[str, Sequence[str | bytes]]) -> Parsed | NoIdentity:
+        """The object `raw` describes, by attribute name."""
+        doc: Document = {}
+        problems: list[Problem] = []
+        for name in self._plain_text:
+            values = raw.get(name)
+            if values:
+                value = values[0]
+                if len(values) == 1 and type(value) is str and value.isprintable():
+                    if value:
+                        doc[name] = value
+                else:
+                    self._read(self._record.attributes[name], values, doc, problems)
+        for attribute in self._typed:
+            values = raw.get(attribute.name)
+            if values:
+                self._read(attribute, values, doc, problems)
+        identity = self._identify(raw, doc, problems)
+        if isinstance(identity, NoIdentity):
+            return identity
+        refs = self._read_references(raw, problems)
+        secondary = doc.get(self._record.secondary) if self._record.secondary else None
+        text, digest = anchor_key(secondary, self._secondary) if secondary is not None and self._secondary else (None, None)
+        fingerprint = content_fingerprint(doc, refs, self._schema) if not problems else None
+        return Parsed(identity[0], identity[1], text, digest, doc, refs, tuple(problems), fingerprint)
+
+    def _read(
+        self, attribute: Attribute, values: Sequence[str | bytes], doc: Document, problems: list[Problem]
+    ) -> None:
+        try:
+            value = parse_values(values, attribute, self._zone)
+        except ValueProblem as problem:
+            problems.append(Problem(problem.kind, attribute.name, str(problem)))
+        else:
+            if value is not None:
+                doc[attribute.name] = value
+
+    def _identify(
+        self, raw: Mapping[str, Sequence[str | bytes]], doc: Document, problems: list[Problem]
+    ) -> tuple[str, bytes] | NoIdentity:
+        name = self._record.anchor
+        value: Any = doc.get(name)
+        if value is None:
+            for problem in problems:
+                if problem.attribute == name:
+                    return NoIdentity("unsupported_anchor", f"the anchor {name!r} cannot be used: {problem.message}")
+            return NoIdentity("missing_anchor", f"the anchor {name!r} is empty; every object needs one to be identified")
+        return anchor_key(value, self._anchor)
+
+    def _read_references(
+        self, raw: Mapping[str, Sequence[str | bytes]], problems: list[Problem]
+    ) -> dict[str, list[str]]:
+        refs: dict[str, list[str]] = {}
+        for attribute in self._references:
+            identifiers: set[str] = set()
+            for value in raw.get(attribute.name, ()):
+                try:
+                    identifier = parse_value(value, attribute, self._zone)
+                except ValueProblem as problem:
+                    problems.append(Problem(problem.kind, attribute.name, str(problem)))
+                    continue
+                if identifier:
+                    identifiers.add(str(identifier))
+            if not identifiers:
+                continue
+            if not attribute.multi_valued and len(identifiers) > 1:
+                message = f"{attribute.name!r} holds {len(identifiers)} references but may hold one"
+                problems.append(Problem("attribute_value_error", attribute.name, message))
+                continue
+            refs[attribute.name] = sorted(identifiers)
+        return refs

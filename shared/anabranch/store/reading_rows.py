@@ -1,0 +1,71 @@
+"""From a row to the record the engine reads.
+
+A row is decoded once by the driver (documents by msgspec, instants aware); what remains is to give closed lists of names
+their types and to bring the two homes of a pending export's changes together: plain ones live inside its row, those that
+name an MVO in rows of their own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState, RowOp, RowState
+from anabranch.model.identity import ExportId
+from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow, StagedRow
+
+# A dictionary look-up instead of an enum call: these run once for each object of each batch.
+_CSO_STATES = {state.value: state for state in CsoState}
+_JOIN_TYPES = {kind.value: kind for kind in JoinType}
+_MVO_STATES = {state.value: state for state in MvoState}
+
+
+def cso_of(row: asyncpg.Record) -> Cso:
+    """The CSO a row of `cso_picture` shows."""
+    fields: dict[str, Any] = dict(row)
+    fields["state"] = _CSO_STATES[fields["state"]]
+    fields["join_type"] = _JOIN_TYPES[fields["join_type"]]
+    return Cso(**fields)
+
+
+def mvo_of(row: asyncpg.Record) -> Mvo:
+    """The MVO a row shows."""
+    fields: dict[str, Any] = dict(row)
+    fields["state"] = _MVO_STATES[fields["state"]]
+    return Mvo(**fields)
+
+
+def staged_row_of(row: asyncpg.Record) -> StagedRow:
+    """The staged row of an import; `kept` is a tuple."""
+    fields: dict[str, Any] = dict(row)
+    fields["kept"] = tuple(fields["kept"])
+    return StagedRow(**fields)
+
+
+def exports_of(rows: Iterable[asyncpg.Record], values: Iterable[asyncpg.Record]) -> list[PendingExport]:
+    """Pending exports with all their changes: plain ones in stored order, then those that name an MVO, by attribute."""
+    by_export: defaultdict[ExportId, list[PendingRow]] = defaultdict(list)
+    for value in values:
+        by_export[value["export_id"]].append(
+            PendingRow(
+                attr=value["attr"],
+                op=RowOp(value["op"]),
+                state=RowState(value["state"]),
+                refuted=value["refuted"],
+                target_mvo_id=value["target_mvo_id"],
+                raw=value["raw"],
+            )
+        )
+    exports = []
+    for row in rows:
+        fields: dict[str, Any] = dict(row)
+        fields["kind"] = ExportKind(fields["kind"])
+        fields["state"] = ExportState(fields["state"])
+        plain = msgspec.convert(fields["rows"], tuple[PendingRow, ...])
+        fields["rows"] = (*plain, *by_export.get(fields["id"], ()))
+        exports.append(PendingExport(**fields))
+    return exports

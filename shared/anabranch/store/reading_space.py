@@ -1,0 +1,39 @@
+"""Connector space objects by their ids, their references, their keys, and the order a whole file is written in."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from anabranch.model.identity import CsoId, TypeId
+from anabranch.model.objects import Cso, CsoRef, KeyHit
+from anabranch.store.reading_rows import cso_of
+from anabranch.store.sql_files import sql
+
+if TYPE_CHECKING:
+    from anabranch.store.pool import Connection
+
+_PREFETCH: Final = 10_000
+
+
+class SpaceReading:
+    """The connector space's share of `Reader`."""
+
+    _connection: Connection
+
+    async def csos(self, ids: Sequence[CsoId]) -> list[Cso]:
+        return [cso_of(row) for row in await self._connection.fetch(sql("read_csos"), ids)]
+
+    async def cso_refs(self, ids: Sequence[CsoId]) -> list[CsoRef]:
+        return [CsoRef(*row) for row in await self._connection.fetch(sql("read_cso_refs"), ids)]
+
+    async def cso_key_holders(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
+        return [KeyHit(*row) for row in await self._connection.fetch(sql("find_cso_keys"), type_id, attr, hashes)]
+
+    async def anchor_order(self, type_id: TypeId) -> array[int]:
+        ids = array("q")
+        async with self._connection.transaction():
+            async for row in self._connection.cursor(sql("read_anchor_order"), type_id, prefetch=_PREFETCH):
+                ids.append(row[0])
+        return ids

@@ -1,0 +1,85 @@
+"""What a sync reads: due objects, metaverse objects with their links, keys, references, reservations, and owed work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from anabranch.model.enums import GuardPoint
+from anabranch.model.identity import MvoId, RunId, TypeId
+from anabranch.model.objects import Cso, GuardOp, KeyHit, Mvo, MvoRef, Proposal, Reservation
+from anabranch.store.due import due_set
+from anabranch.store.port import Due, IdRange
+from anabranch.store.reading_ranges import cut, pick
+from anabranch.store.reading_rows import cso_of, mvo_of
+from anabranch.store.sql_files import sql
+
+if TYPE_CHECKING:
+    from anabranch.store.pool import Connection
+
+
+class SyncReading:
+    """The sync's share of `Reader`."""
+
+    _connection: Connection
+
+    async def due_ranges(self, due: Due, size: int) -> list[IdRange]:
+        name, params = due_set(due)
+        return await cut(self._connection, name, size, *params)
+
+    async def due_csos(self, due: Due, lo: int, hi: int) -> list[Cso]:
+        name, params = due_set(due)
+        return [cso_of(row) for row in await pick(self._connection, "pick_csos", name, lo, hi, *params)]
+
+    async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]:
+        return [mvo_of(row) for row in await self._connection.fetch(sql("read_mvos"), ids)]
+
+    async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
+        return [cso_of(row) for row in await self._connection.fetch(sql("read_links"), mvo_ids)]
+
+    async def mvo_refs(self, mvo_ids: Sequence[MvoId]) -> list[MvoRef]:
+        return [MvoRef(*row) for row in await self._connection.fetch(sql("read_mvo_refs"), mvo_ids)]
+
+    async def match_candidates(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
+        return [KeyHit(*row) for row in await self._connection.fetch(sql("find_match_keys"), type_id, attr, hashes)]
+
+    async def match_keys_of(self, mvo_ids: Sequence[MvoId]) -> list[tuple[MvoId, str, bytes, str]]:
+        return [(row[0], row[1], row[2], row[3]) for row in await self._connection.fetch(sql("read_match_keys"), mvo_ids)]
+
+    async def reservations(self, name: str, hashes: Sequence[bytes]) -> list[Reservation]:
+        return [Reservation(*row) for row in await self._connection.fetch(sql("find_reservations"), name, hashes)]
+
+    async def reservations_of(self, mvo_ids: Sequence[MvoId]) -> list[Reservation]:
+        return [Reservation(*row) for row in await self._connection.fetch(sql("read_reservations"), mvo_ids)]
+
+    async def proposal_ranges(self, run: RunId, kind: str, size: int) -> list[IdRange]:
+        return await cut(self._connection, "set_proposals", size, run, kind)
+
+    async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
+        return [Proposal(*row) for row in await self._connection.fetch(sql("read_proposals"), run, kind, lo, hi)]
+
+    async def guard_op_ranges(self, run: RunId, point: GuardPoint, size: int) -> list[IdRange]:
+        return await cut(self._connection, "set_guard_ops", size, run, point)
+
+    async def guard_ops(self, run: RunId, point: GuardPoint, lo: int, hi: int) -> list[GuardOp]:
+        return [GuardOp(*row) for row in await self._connection.fetch(sql("read_guard_ops"), run, point, lo, hi)]
+
+    async def due_deletions(
+        self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime
+    ) -> list[tuple[TypeId, MvoId]]:
+        rows = await self._connection.fetch(sql("find_due_deletions"), run, mvo_types, now)
+        return [(row[0], row[1]) for row in rows]
+
+    async def outbound_ranges(
+        self, stamps: dict[TypeId, int], config_version: int, now: datetime, size: int
+    ) -> list[IdRange]:
+        types, values = list(stamps), list(stamps.values())
+        return await cut(self._connection, "set_outbound", size, types, values, config_version, now)
+
+    async def outbound_mvos(
+        self, stamps: dict[TypeId, int], config_version: int, now: datetime, lo: int, hi: int
+    ) -> list[Mvo]:
+        types, values = list(stamps), list(stamps.values())
+        rows = await pick(self._connection, "pick_mvos", "set_outbound", lo, hi, types, values, config_version, now)
+        return [mvo_of(row) for row in rows]

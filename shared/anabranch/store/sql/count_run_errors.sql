@@ -1,0 +1,1 @@
+SELECT severity, sum(count)::bigint AS total FROM run_error WHERE run_id = $1 GROUP BY severity

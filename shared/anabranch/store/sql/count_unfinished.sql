@@ -1,0 +1,1 @@
+SELECT count(*) FROM batch WHERE run_id = $1 AND state IN ('blocked', 'ready', 'leased')

@@ -1,0 +1,1 @@
+SELECT array_agg(nextval($1::regclass)) FROM generate_series(1, $2::integer)

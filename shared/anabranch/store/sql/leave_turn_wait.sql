@@ -1,0 +1,1 @@
+DELETE FROM turn_wait WHERE run_id = $1

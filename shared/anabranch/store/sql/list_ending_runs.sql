@@ -1,0 +1,1 @@
+SELECT id FROM run WHERE state = 'cancelling' AND ended_at IS NULL ORDER BY id

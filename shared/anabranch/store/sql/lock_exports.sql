@@ -1,0 +1,1 @@
+SELECT id, version FROM pending_export WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE

@@ -1,0 +1,5 @@
+-- For this transaction alone: a pooler would lose them as settings of the session.
+SELECT set_config('application_name', $1, true),
+       set_config('idle_in_transaction_session_timeout', '4s', true),
+       set_config('lock_timeout', '10s', true),
+       set_config('statement_timeout', '55s', true)

@@ -1,0 +1,1 @@
+DELETE FROM proposal WHERE run_id = $1

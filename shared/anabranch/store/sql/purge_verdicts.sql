@@ -1,0 +1,1 @@
+DELETE FROM import_verdict WHERE run_id = $1

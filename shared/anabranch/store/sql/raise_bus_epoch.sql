@@ -1,0 +1,1 @@
+UPDATE fleet_bus SET epoch = epoch + 1 WHERE epoch = $1

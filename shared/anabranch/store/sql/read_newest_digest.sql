@@ -1,0 +1,1 @@
+SELECT version, digest FROM config_version ORDER BY version DESC LIMIT 1

@@ -1,0 +1,1 @@
+DELETE FROM pe_value WHERE export_id = ANY($1::bigint[])

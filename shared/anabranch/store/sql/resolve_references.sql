@@ -1,0 +1,27 @@
+-- Referring CSOs that were not due take a new number; those that are joined become due for references. They were locked.
+WITH resolvable AS (
+    @resolvable
+), resolved AS (
+    UPDATE cso_ref r
+       SET target_cso_id = v.target_cso_id
+      FROM resolvable v
+     WHERE r.cso_id = v.cso_id AND r.attr = v.attr AND r.raw = v.raw AND r.target_cso_id IS NULL
+ RETURNING r.cso_id
+), referring AS (
+    SELECT s.cso_id, s.change_seq <= s.synced_seq AS quiet
+      FROM cso_sync s
+     WHERE s.cso_id IN (SELECT cso_id FROM resolved)
+), touched AS (
+    UPDATE cso c
+       SET change_seq = nextval('change_seq')
+      FROM referring f
+     WHERE c.id = f.cso_id AND f.quiet
+ RETURNING c.id, c.change_seq
+), marked AS (
+    UPDATE cso_sync s
+       SET change_seq = coalesce(t.change_seq, s.change_seq), refs_due = s.refs_due OR s.mvo_id IS NOT NULL
+      FROM referring f
+      LEFT JOIN touched t ON t.id = f.cso_id
+     WHERE s.cso_id = f.cso_id AND (f.quiet OR (s.mvo_id IS NOT NULL AND NOT s.refs_due))
+)
+SELECT count(*) FROM resolved

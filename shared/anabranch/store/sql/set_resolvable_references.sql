@@ -1,0 +1,1 @@
+SELECT DISTINCT cso_id AS id FROM (@resolvable) AS reference

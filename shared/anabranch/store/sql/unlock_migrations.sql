@@ -1,0 +1,1 @@
+SELECT pg_advisory_unlock(4702394921427289928)
