@@ -52,6 +52,8 @@ BAD_NAMES_AND_TYPES = [
     ("operator: greater-than, value: 4", "operator: equals, value: {ago: 1, unit: days}", "needs a datetime"),
     ('value: [chess, "NO"]', "value: [chess, 12]", "12 is no value of type text; write it in quotes"),
     ("value: {ago: 20, unit: years}", "value: yesterday", "'yesterday' is no value of type datetime; write it as"),
+    ("operator: greater-than, value: 4", "operator: equals, value: true", "true is no value of type integer"),
+    ("year: {to: year, from: {attribute: year}", "year: {to: born, from: {constant: 2026-02-30}", "'2026-02-30' is no"),
     ("equals: number}", "equals: numbr}", "the attribute 'numbr' of metaverse.pupil is not declared"),
     ("equals: number}", "equals: tutor}", "'tutor' is a reference; objects match by values only"),
     ("{from: {attribute: born}, equals: born}", "{from: {attribute: born}, equals: year}", "they can never be equal"),

@@ -109,6 +109,8 @@ def test_places_count_lines_and_columns_from_one() -> None:
             "x.yaml:1:4: the tag !python/object:os.system means nothing here; remove it",
         ),
         (b"a: !!int x", "x.yaml:1:4: 'x' is not what its tag says (int)"),
+        (b'a: "x\\0"', "x.yaml:1:4: the text spells out a NUL or half a character; neither can be stored"),
+        (b'a: "\\ud800"', "x.yaml:1:"),
         (b"a: &x [*x]", "x.yaml:1:8: the alias *x names no anchor that ends before it"),
         (b"a: " + b"[" * 100, "x.yaml:1:67: nested more than 64 levels deep"),
         (b"a: " + b"1" * 500, "x.yaml:1:4: a number of more than 400 digits; write it in quotes if it is text"),

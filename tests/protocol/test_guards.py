@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from anabranch.model.configuration import GuardLimit
+from anabranch.model.configuration import Configuration, GuardLimit, MetaverseType, System
 from anabranch.model.enums import GuardPoint
-from anabranch.protocol.guards import judge
+from anabranch.protocol.guards import judge, limit_for
 
 DEFAULT = GuardLimit()
 OPEN = GuardLimit(max_percent=100.0)
@@ -70,3 +70,15 @@ def test_an_emptied_population_is_the_reason_told_first() -> None:
     finding = judge(GuardLimit(max_count=1), {"delete": 50}, 50, DELETES)
     assert finding is not None
     assert finding.breaches[0].limit == "would leave none (allow_empty is false)"
+
+
+def test_the_limit_is_the_one_declared_for_the_type_or_the_default() -> None:
+    tight = GuardLimit(max_count=1)
+    configuration = Configuration(
+        metaverse={"person": MetaverseType(key="person", attributes={}, guards={DELETES: tight})},
+        systems={"hr": System(key="hr", connector="csv", object_types={}, guards={WRITES: tight})},
+    )
+    assert limit_for(configuration, DELETES, None, "person") == tight
+    assert limit_for(configuration, WRITES, "hr", "person") == tight
+    assert limit_for(configuration, DELETES, "hr", "person") == DEFAULT
+    assert limit_for(configuration, DELETES, None, "gone") == limit_for(configuration, WRITES, "gone", "x") == DEFAULT

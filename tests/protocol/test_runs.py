@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 from tests.protocol.records import MINE, NOW, a_batch, a_leased_batch, a_run, later
 
-from anabranch.model.enums import BatchState, ExecutionState, FailedReason, RunState
+from anabranch.model.configuration import Configuration, Execution, RunProfile
+from anabranch.model.enums import BatchState, ExecutionState, FailedReason, RunKind, RunState
+from anabranch.model.errors import Permanent
 from anabranch.protocol import runs
 
 Q, R = RunState.QUEUED, RunState.RUNNING
@@ -142,3 +144,13 @@ def test_groups_follow_one_another(
 
 def test_the_deadline_is_counted_from_the_start() -> None:
     assert runs.start(a_run(state=Q, deadline_after=timedelta(minutes=1)), NOW, NOW, 0).deadline == later(60)
+
+
+def test_a_run_profile_alone_is_an_execution_of_one() -> None:
+    profile = RunProfile(key="hr-full", kind=RunKind.FULL_IMPORT, system="hr")
+    cycle = Execution(key="cycle", groups=(("hr-full",),))
+    configuration = Configuration(run_profiles={"hr-full": profile}, executions={"cycle": cycle})
+    assert runs.declared_execution(configuration, "hr-full").groups == (("hr-full",),)
+    assert runs.declared_execution(configuration, "cycle") is cycle
+    with pytest.raises(Permanent, match=r"no execution or run profile 'x'; declared are: cycle, hr-full"):
+        runs.declared_execution(configuration, "x")

@@ -6,13 +6,11 @@ person who wants it says so. The tables are laws of the product, not settings.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from anabranch.engine.values import ValueProblem, parse_value
+from anabranch.model.configuration import Attribute
 from anabranch.model.enums import ValueType
 
 _LOSSLESS = {
@@ -37,16 +35,19 @@ OPERATORS_BY_TYPE: dict[ValueType, frozenset[str]] = {
 }
 """SYN-10: the positive operators of each type."""
 
-_UUID = re.compile(r"\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?\Z")
-
 
 def converts(source: ValueType, target: ValueType) -> bool:
     """Whether a value of one type may flow to the other without a function (MOD-11)."""
     return source is target or (source, target) in _LOSSLESS
 
 
-def misfit(value: Any, kind: ValueType) -> str | None:
-    """What keeps a value of the configuration from being one of that type; None where it is one."""
+def misfit(value: Any, attribute: Attribute) -> str | None:
+    """What keeps a value of the configuration from being one of that attribute; None where it is one.
+
+    Instants, uuids and bytes are written as text and read as a source's would be. Text, numbers and booleans must be
+    what they are in the file: `12` for a text is more often a forgotten pair of quotes than a wish.
+    """
+    kind = attribute.type
     match kind:
         case ValueType.TEXT:
             good, hint = isinstance(value, str), "; write it in quotes"
@@ -57,26 +58,19 @@ def misfit(value: Any, kind: ValueType) -> str | None:
         case ValueType.BOOLEAN:
             good, hint = isinstance(value, bool), "; write true or false"
         case ValueType.DATETIME:
-            good, hint = _is_instant(value), "; write it as 2026-03-01 or 2026-03-01T12:00:00Z"
+            good, hint = _readable(value, attribute), "; write it as 2026-03-01 or 2026-03-01T12:00:00Z"
         case ValueType.UUID:
-            good, hint = isinstance(value, str) and _UUID.match(value) is not None, ""
+            good, hint = _readable(value, attribute), ""
         case ValueType.BINARY:
-            good, hint = _is_base64(value), "; write it in base64"
+            good, hint = _readable(value, attribute), "; write it in base64"
         case ValueType.REFERENCE:
             return "a reference cannot be written down; take it from an attribute"
     shown = str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
     return None if good else f"{shown} is no value of type {kind}{hint}"
 
 
-def _is_instant(value: Any) -> bool:
+def _readable(value: Any, attribute: Attribute) -> bool:
     try:
-        return isinstance(value, str) and datetime.fromisoformat(value) is not None
-    except ValueError:
-        return False
-
-
-def _is_base64(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and base64.b64decode(value, validate=True) is not None
-    except (binascii.Error, ValueError):
+        return isinstance(value, str) and parse_value(value, attribute) is not None
+    except ValueProblem:
         return False

@@ -7,6 +7,7 @@ older readers understand the file too. Tables that came from files stand in it t
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,9 @@ import yaml
 from anabranch.config.declaration import file_format
 from anabranch.config.yaml12 import resolve
 from anabranch.model.configuration import Configuration
+
+_LINE_BREAKS = re.compile("[\\n\\r\\x85\\u2028\\u2029]")
+"""Only double quotes keep them: everywhere else a reader folds them into blanks."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -25,6 +29,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if _LINE_BREAKS.search(text):
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     try:
         style = None if isinstance(resolve(text), str) and text != "<<" else "'"
     except ValueError:

@@ -10,7 +10,7 @@ from collections.abc import Mapping as AnyMapping
 
 import msgspec
 
-from anabranch.config.checking import Checker
+from anabranch.config.checker import Checker
 from anabranch.config.declaration import NodePath
 from anabranch.config.expression_reads import reads_of
 from anabranch.model.configuration import Attribute, Mapping, MetaverseType, ObjectType, Rule

@@ -7,7 +7,7 @@ so a circle is refused, with the whole way round in the message.
 
 from __future__ import annotations
 
-from anabranch.config.checking import Checker
+from anabranch.config.checker import Checker
 from anabranch.config.declaration import NodePath
 from anabranch.config.expression_reads import reads_of
 from anabranch.model.configuration import Mapping, Rule

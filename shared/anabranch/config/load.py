@@ -10,7 +10,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from anabranch.config.checking import CheckOptions, check
+from anabranch.config.checker import CheckOptions
+from anabranch.config.checking import check
 from anabranch.config.declaration import Places, convert, merge
 from anabranch.config.shape import Reading
 from anabranch.config.yaml12 import MAX_BYTES, Node, parse

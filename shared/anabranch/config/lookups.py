@@ -18,7 +18,10 @@ from anabranch.model.errors import Fault
 
 
 class TableShape(Shape):
-    """`{key: value, ...}`, or `{file: table.csv}` with `header: true` where the first line names the columns."""
+    """`{key: value, ...}`, or `{file: table.csv}` with `header: true` where the first line names the columns.
+
+    A table whose own keys are `file` and `header` stands in `{entries: {...}}`.
+    """
 
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory
@@ -28,6 +31,10 @@ class TableShape(Shape):
             return reading.fault(node, f"expected a table of keys and values, found {kind_of(node)}")
         if "file" in node.entries and set(node.entries) <= {"file", "header"}:
             return self._from_file(node, reading)
+        inner = node.entries["entries"].node if set(node.entries) == {"entries"} else None
+        return self._inline(inner if isinstance(inner, MappingNode) else node, reading)
+
+    def _inline(self, node: MappingNode, reading: Reading) -> dict[str, str]:
         table = {}
         for key, entry in node.entries.items():
             if not isinstance(entry.node, ScalarNode) or entry.node.value is None:
@@ -56,6 +63,9 @@ class TableShape(Shape):
         reading.faults.extend(faults)
         return FAULTY if faults else table
 
+    def write(self, value: Any) -> Any:
+        return {"entries": value} if "file" in value and set(value) <= {"file", "header"} else value
+
     def schema(self) -> dict[str, Any]:
         in_file = {
             "type": "object",
@@ -64,7 +74,8 @@ class TableShape(Shape):
             "additionalProperties": False,
         }
         inline = {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}
-        return {"anyOf": [in_file, inline]}
+        wrapped = {"type": "object", "properties": {"entries": inline}, "additionalProperties": False}
+        return {"anyOf": [in_file, wrapped, inline]}
 
 
 def parse_table(data: bytes, place: str, *, header: bool) -> tuple[dict[str, str], list[Fault]]:
@@ -90,6 +101,8 @@ def parse_table(data: bytes, place: str, *, header: bool) -> tuple[dict[str, str
                 continue
             if len(row) != 2:
                 faults.append(Fault(place, start, 1, f"expected a key and a value, found {len(row)} columns"))
+            elif row[0] == "":
+                faults.append(Fault(place, start, 1, "the key is empty"))
             elif row[0] in table:
                 faults.append(Fault(place, start, 1, f"the key {row[0]!r} stands in the table twice"))
             else:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
-from anabranch.config.checking import Checker
+from anabranch.config.checker import Checker
 from anabranch.config.conversions import OPERATORS_BY_TYPE, converts, misfit
 from anabranch.config.declaration import NodePath
 from anabranch.config.expression_checks import Side, check_mapping, check_match, check_scope_expression
-from anabranch.config.flow_order import check_flow_order
 from anabranch.config.schema_checks import writable
 from anabranch.model.configuration import (
     Attribute,
@@ -81,7 +80,6 @@ def check_rules(checker: Checker) -> None:
         _check_targets_differ(checker, rule, here)
         for mapping in rule.mappings.values():
             _check_mapping(checker, ends, mapping, (*here, "mappings", mapping.key))
-    check_flow_order(checker)
 
 
 def _ends(checker: Checker, rule: Rule, here: NodePath) -> Ends | None:
@@ -140,7 +138,7 @@ def _check_criterion(checker: Checker, criterion: Criterion, attribute: Attribut
         return
     values = criterion.value if isinstance(criterion.value, list) else [criterion.value]
     for n, value in enumerate(values):
-        wrong = misfit(value, attribute.type)
+        wrong = misfit(value, attribute)
         if wrong is not None:
             where = (*at, "value", n) if isinstance(criterion.value, list) else (*at, "value")
             checker.fault(where, f"{wrong} ({attribute.name!r} is {attribute.type})")
@@ -203,7 +201,7 @@ def _check_constant(checker: Checker, source: Source, target: Attribute, at: Nod
         checker.fault(at, f"{target.name!r} holds one value; a list needs a multi-valued attribute")
     values = source.constant if isinstance(source.constant, list) else [source.constant]
     for n, value in enumerate(values):
-        wrong = misfit(value, target.type)
+        wrong = misfit(value, target)
         if wrong is not None:
             where = (*at, n) if isinstance(source.constant, list) else at
             checker.fault(where, f"{wrong} ({target.name!r} is {target.type})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch.config.checking import Checker
+from anabranch.config.checker import Checker
 from anabranch.config.declaration import NodePath
 from anabranch.model.enums import RunKind
 

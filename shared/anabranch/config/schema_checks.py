@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from anabranch.config.checking import Checker
+from anabranch.config.checker import Checker
 from anabranch.config.declaration import NodePath
 from anabranch.config.expression_checks import check_condition
 from anabranch.config.shape import did_you_mean

@@ -306,6 +306,9 @@ class _Builder:
 
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> ScalarNode:
         text = event.value
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            self.faults.append(mark.fault("the text spells out a NUL or half a character; neither can be stored"))
+            text = ""
         plain = not event.style and event.tag is None
         value: Any = text
         try:

@@ -84,9 +84,9 @@ class EntryChange(StrEnum):
 class Entry(msgspec.Struct, gc=False):
     """One object as read: raw values by attribute name, declared and selected attributes only.
 
-    `change` is `complete` (an attribute not named has no value, IMP-15), `delete` (`values` only identify the object) or
-    `partial`: `values` then replace the attributes they name (an empty list clears), and single members come and go in
-    `added` and `removed` (IMP-10). `place` names the spot in the source for a person, such as `people.csv:17`.
+    `change` is `complete` (an attribute not named has no value, IMP-15), `delete` (`values` only identify the object)
+    or `partial`: `values` then replace the attributes they name (an empty list clears), and single members come and go
+    in `added` and `removed` (IMP-10). `place` names the spot in the source for a person, such as `people.csv:17`.
     """
 
     object_type: str
@@ -120,7 +120,8 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Part of a read. `complete` on the last page alone, which may be empty; every other carries `next_token`.
 
-    `ignored` counts objects of no declared type; `total_hint` guesses the partition's objects, exactly on the last page.
+    `ignored` counts objects of no declared type; `total_hint` guesses the objects of the partition, on the last page
+    without error.
     """
 
     entries: list[Entry]
@@ -151,7 +152,7 @@ class DiscoveredType(msgspec.Struct, frozen=True):
 
 
 class TargetObject(msgspec.Struct, frozen=True, kw_only=True):
-    """One object as the target shall hold it, whole. `identifier` is its name in the target (a DN), where it has one."""
+    """One object as the target shall hold it, whole. `identifier` is its name in the target, such as a DN."""
 
     object_type: str
     anchor: str
@@ -271,8 +272,8 @@ class Connector(Protocol):
     def read(self, request: ReadRequest) -> AsyncIterator[Page]:
         """The pages of one partition from the token on, at least one, the last one complete.
 
-        Raises `SourceChanged` when the token no longer fits, `IncompleteRead` for a source that is cut off, `SourceFault`
-        for one that cannot be read at all.
+        Raises `SourceChanged` when the token no longer fits, `IncompleteRead` for a source that is cut off,
+        `SourceFault` for one that cannot be read at all.
         """
 
     async def watermark(self) -> Token | None:

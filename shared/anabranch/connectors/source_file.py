@@ -84,7 +84,9 @@ def check_unmoved(path: Path, file: BinaryIO, stamp: Stamp) -> None:
     """Raises `SourceChanged` when the open file was written to since its stamp was taken."""
     status = os.fstat(file.fileno())
     if (status.st_size, status.st_mtime_ns) != (stamp.size, stamp.mtime_ns):
-        raise SourceChanged(f"{path}: the file was written to while it was read; let the delivery end before the import")
+        raise SourceChanged(
+            f"{path}: the file was written to while it was read; let the delivery end before the import"
+        )
 
 
 def whole_number(path: Path, token: Token, key: str) -> int:

@@ -141,9 +141,7 @@ class WholeFile:
                     if piece != old.read(len(piece)):
                         return False
                 return True
-        except FileNotFoundError:
-            return not self._temporary.exists()
-        except PermissionError:
+        except (FileNotFoundError, PermissionError):
             return False
 
     def _keep_mode(self) -> None:

@@ -151,6 +151,11 @@ class Compiled(msgspec.Struct, frozen=True):
             raise KeyError(f"batch {claimed.batch} ({claimed.step}) belongs to no connected system")
         return self.system_ids[claimed.system]
 
+    def reference_target(self, type_id: TypeId, attr: str) -> ObjectType:
+        """The object type whose identifiers a reference attribute holds: the first it may point to."""
+        system, record = self.object_types[type_id]
+        return system.object_types[record.attributes[attr].to[0]]
+
     def types_of(self, system: SystemId) -> list[TypeId]:
         """The selected object types of a system."""
         return [

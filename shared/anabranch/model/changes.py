@@ -91,6 +91,8 @@ class RefChange(msgspec.Struct, frozen=True):
     attr: str
     add: tuple[tuple[str, bytes, bytes], ...]
     remove: tuple[str, ...]
+    targets: tuple[tuple[str, CsoId], ...] = ()
+    """Added raw identifiers whose target is known already, as after an export that wrote them."""
 
 
 class KeyChange(msgspec.Struct, frozen=True):

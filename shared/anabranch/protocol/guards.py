@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from anabranch.model.configuration import GuardLimit
+from anabranch.model.configuration import Configuration, GuardLimit
 from anabranch.model.enums import GuardPoint
 
 _KEEPS_OBJECTS = frozenset({"update", "create"})
@@ -57,6 +57,16 @@ def judge(limit: GuardLimit, counts: Mapping[str, int], population: int, point: 
         if broken is not None:
             breaches.append(Breach(op, count, broken))
     return Finding(point, population, tuple(breaches)) if breaches else None
+
+
+def limit_for(configuration: Configuration, point: GuardPoint, system: str | None, key: str) -> GuardLimit:
+    """The limit declared at a point for an object type of a system, or (system None) for a metaverse type; the default
+    where none is, or where the type is no longer declared."""
+    if system is None:
+        mvo_type = configuration.metaverse.get(key)
+        return mvo_type.guards.get(point, GuardLimit()) if mvo_type else GuardLimit()
+    declared = configuration.systems.get(system)
+    return declared.guards.get(point, GuardLimit()) if declared else GuardLimit()
 
 
 def _broken(limit: GuardLimit, op: str, count: int, population: int) -> str | None:

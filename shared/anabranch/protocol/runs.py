@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from anabranch.model.configuration import Configuration, Execution
 from anabranch.model.enums import (
     BatchState,
     ExecutionState,
@@ -23,6 +24,7 @@ from anabranch.model.enums import (
     RunKind,
     RunState,
 )
+from anabranch.model.errors import Permanent
 from anabranch.model.identity import ExecutionId, RunId, SystemId
 from anabranch.protocol.batches import BatchRecord
 from anabranch.protocol.claims import expired
@@ -234,6 +236,16 @@ def execution_state(states: Sequence[Sequence[RunState]], *, continue_on_failure
     if any(state in (RunState.FAILED, RunState.CANCELLED, RunState.COMPLETED_WITH_ERRORS) for state in flat):
         return ExecutionState.COMPLETED_WITH_ERRORS
     return ExecutionState.COMPLETED
+
+
+def declared_execution(configuration: Configuration, name: str) -> Execution:
+    """The execution of that name, or a run profile as an execution of one. Raises Permanent for an unknown name."""
+    if name in configuration.executions:
+        return configuration.executions[name]
+    if name in configuration.run_profiles:
+        return Execution(key=name, groups=((name,),))
+    known = ", ".join(sorted({*configuration.executions, *configuration.run_profiles})) or "none"
+    raise Permanent(f"there is no execution or run profile {name!r}; declared are: {known}")
 
 
 def _deadline_goes_on(run: RunRecord, now: datetime) -> RunRecord:

@@ -19,7 +19,7 @@ E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T", bound="StrEnum | None")
 
 
-class IllegalTransition(RuntimeError):  # noqa: N818 - named for what happened, like the other errors
+class IllegalTransition(RuntimeError):
     """An event met a state that has no answer to it: our own fault, not the data's."""
 
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -234,10 +234,13 @@ class ServerProcess:
         death_signal: int,
         owned: bool,
         watched: bool = not _LINUX,
+        directory: Path = Path("/"),
+        environment: Mapping[str, str] | None = None,
     ) -> ServerProcess:
         """The process exists, in a session of its own so that Ctrl-C at a terminal reaches the owner alone.
 
-        `watched` adds the pipe that stands in for the parent-death signal where the kernel has none.
+        `watched` adds the pipe that stands in for the parent-death signal where the kernel has none. Without an
+        `environment` it gets ours without what steers PostgreSQL programs.
         """
         extra: list[str] = []
         inherit: tuple[int, ...] = ()
@@ -260,8 +263,8 @@ class ServerProcess:
                         stderr=output,
                         start_new_session=True,
                         pass_fds=inherit,
-                        cwd="/",
-                        env=clean_environment(),
+                        cwd=directory,
+                        env=clean_environment() if environment is None else dict(environment),
                     )
                 )
         except BaseException:

@@ -43,7 +43,6 @@ class PgUnit(PgReader):
 
     def __init__(self, connection: Connection, claimed: Claimed, counters: dict[str, int]) -> None:
         super().__init__(connection)
-        self._connection = connection
         self._claimed = claimed
         self._counters = counters
         self._writer = PgWriter(connection, claimed)
@@ -116,8 +115,9 @@ async def _fenced(pool: Pool, claimed: Claimed) -> AsyncIterator[tuple[Connectio
             await transaction.start()
             try:
                 await connection.execute(sql("open_unit"), COMMITTING + claimed.worker)
-                yield connection, _held(
-                    await connection.fetchrow(sql("fence_batch"), claimed.batch, claimed.claim), claimed
+                yield (
+                    connection,
+                    _held(await connection.fetchrow(sql("fence_batch"), claimed.batch, claimed.claim), claimed),
                 )
             except BaseException:
                 await _undo(connection, transaction)
@@ -193,7 +193,7 @@ async def insert_batches(
         [batch.total for batch in batches],
         [ordered or batch.waits_for_previous for batch in batches],
     )
-    return max((row["n"], row["id"]) for row in rows)[1]
+    return int(max((row["n"], row["id"]) for row in rows)[1])
 
 
 async def hand_back(pool: Pool, claimed: Claimed) -> None:
@@ -228,9 +228,7 @@ async def fail(pool: Pool, claimed: Claimed, error: str, delay: float, *, counts
 async def _give_back(
     connection: Connection, claimed: Claimed, error: str | None, delay: float, *, counted: int, state: BatchState
 ) -> None:
-    await connection.execute(
-        sql("return_batch"), claimed.batch, claimed.claim, error, delay, counted, state.value
-    )
+    await connection.execute(sql("return_batch"), claimed.batch, claimed.claim, error, delay, counted, state.value)
 
 
 def _record(claimed: Claimed, failures: int, losses: int) -> BatchRecord:

@@ -12,8 +12,8 @@ claims pass together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -59,7 +59,7 @@ async def claim(
                     found = await _lock(connection, kind, versions, batch)
                     if found is None:
                         return None
-                    await take(connection, found, worker, claim_id, span_id, lease)
+                    await take(connection, dict(found), worker, claim_id, span_id, lease)
                     return await read_claimed(connection, claim_id, worker)
         except asyncpg.LockNotAvailableError:
             await end_frozen_backends(pool, lease)
@@ -88,7 +88,7 @@ async def _lock_any(connection: Connection, kind: WorkerKind, versions: Sequence
 
 
 async def take(
-    connection: Connection, found: asyncpg.Record, worker: WorkerId, claim_id: ClaimId, span_id: str, lease: float
+    connection: Connection, found: Mapping[str, Any], worker: WorkerId, claim_id: ClaimId, span_id: str, lease: float
 ) -> None:
     """The batch whose row is locked (`id`, `state` and `epoch` as they are now) is leased to the worker."""
     await connection.execute(

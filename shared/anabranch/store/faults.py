@@ -37,6 +37,7 @@ _ABSENCE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InternalClientError,  # what the driver makes of a backend that was ended while nothing was asked of it
     ConnectionError,
     TimeoutError,
 )

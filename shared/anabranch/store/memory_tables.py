@@ -194,7 +194,7 @@ class Tables:
         self._base = base
 
         def table(name: str) -> Table[Any, Any]:
-            return Table() if base is None else getattr(base, name).layer()  # type: ignore[no-any-return]
+            return Table() if base is None else getattr(base, name).layer()
 
         self.csos: Table[CsoId, Cso] = table("csos")
         self.cso_turns: Table[CsoId, datetime] = table("cso_turns")

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import asyncpg
 
 from anabranch.model.errors import Permanent
-from anabranch.store.pool import Connection, connect, one_row
+from anabranch.store.pool import connect, one_row
 from anabranch.store.sql_files import sql
+
+if TYPE_CHECKING:
+    from anabranch.store.pool import Connection
 
 OLDEST_SERVER: Final = 15
 _NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
@@ -138,10 +141,10 @@ async def _setting_problems(connection: Connection) -> list[str]:
         problems.append(f"the database is encoded in {row['server_encoding']}: create it with ENCODING 'UTF8'")
     if row["in_recovery"]:
         problems.append("the server is a standby and takes no writes: name the primary")
-    return [*problems, *await _schema_problems(connection)]
+    return [*problems, *await schema_problems(connection)]
 
 
-async def _schema_problems(connection: Connection) -> list[str]:
+async def schema_problems(connection: Connection) -> list[str]:
     try:
         applied = {row["version"] for row in await connection.fetch(sql("list_migrations"))}
     except asyncpg.UndefinedTableError:

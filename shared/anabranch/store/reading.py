@@ -1,7 +1,8 @@
 """The PostgreSQL keeper's reader: pictures of committed rows, by sets.
 
-It borrows a connection and adds nothing to it: on one of its own each verb sees what is committed at that moment; inside a
-batch's transaction it also sees what that batch has written so far. Nothing is cached, so a reader may be thrown away.
+It borrows a connection and adds nothing to it: on one of its own each verb sees what is committed at that moment;
+inside a batch's transaction it also sees what that batch has written so far. Nothing is cached, so a reader may be
+thrown away.
 """
 
 from __future__ import annotations

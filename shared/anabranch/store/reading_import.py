@@ -1,7 +1,7 @@
 """What an import reads: known fingerprints, staged rows, what was seen, and which references resolve now.
 
-An import compares before it writes. It asks for what is known of one page at a time, stages what is new or changed, and
-decides over its complete set only when every page is there; so these verbs come in pairs of ranges and rows.
+An import compares before it writes. It asks for what is known of one page at a time, stages what is new or changed,
+and decides over its complete set only when every page is there; so these verbs come in pairs of ranges and rows.
 """
 
 from __future__ import annotations
@@ -95,5 +95,7 @@ class ImportReading:
         rows = await self._connection.fetch(sql("read_present_hashes"), type_id, partition, max_seq, after, limit)
         return [(row[0], row[1]) for row in rows]
 
-    async def unresolved_reference_ranges(self, system: SystemId, targets: ReferenceTargets, size: int) -> list[IdRange]:
+    async def unresolved_reference_ranges(
+        self, system: SystemId, targets: ReferenceTargets, size: int
+    ) -> list[IdRange]:
         return await cut(self._connection, "set_resolvable_references", size, system, *target_arrays(targets))

@@ -1,8 +1,9 @@
 """Sets of objects, cut into batches and read batch by batch.
 
-A plan asks for ranges, a batch later reads its own range: both must mean the same set, so the set is one statement in one
-file (`set_*.sql`, selecting ids) and cutting or reading wraps around it. A set takes the lowest and the highest id as its
-first two parameters; ranges are keyset ranges on stable ids, never offsets into a set that the run itself changes.
+A plan asks for ranges, a batch later reads its own range: both must mean the same set, so the set is one statement
+in one file (`set_*.sql`, selecting ids) and cutting or reading wraps around it. A set takes the lowest and the
+highest id as its first two parameters; ranges are keyset ranges on stable ids, never offsets into a set that the
+run itself changes.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ async def cut(connection: Connection, name: str, size: int, *params: Any) -> lis
     return [IdRange(row["lo"], row["hi"], row["total"]) for row in rows]
 
 
-async def pick(
-    connection: Connection, picture: str, name: str, lo: int, hi: int, *params: Any
-) -> list[asyncpg.Record]:
+async def pick(connection: Connection, picture: str, name: str, lo: int, hi: int, *params: Any) -> list[asyncpg.Record]:
     """Rows of `pick_csos` or `pick_mvos` for what the set holds in the range now, in id order."""
     return await connection.fetch(sql(picture).replace("@objects", set_statement(name)), lo, hi, *params)

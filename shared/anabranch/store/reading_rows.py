@@ -1,8 +1,8 @@
 """From a row to the record the engine reads.
 
-A row is decoded once by the driver (documents by msgspec, instants aware); what remains is to give closed lists of names
-their types and to bring the two homes of a pending export's changes together: plain ones live inside its row, those that
-name an MVO in rows of their own.
+A row is decoded once by the driver (documents by msgspec, instants aware); what remains is to give closed lists of
+names their types and to bring the two homes of a pending export's changes together: plain ones live inside its row,
+those that name an MVO in rows of their own.
 """
 
 from __future__ import annotations

@@ -45,7 +45,9 @@ class SyncReading:
         return [KeyHit(*row) for row in await self._connection.fetch(sql("find_match_keys"), type_id, attr, hashes)]
 
     async def match_keys_of(self, mvo_ids: Sequence[MvoId]) -> list[tuple[MvoId, str, bytes, str]]:
-        return [(row[0], row[1], row[2], row[3]) for row in await self._connection.fetch(sql("read_match_keys"), mvo_ids)]
+        return [
+            (row[0], row[1], row[2], row[3]) for row in await self._connection.fetch(sql("read_match_keys"), mvo_ids)
+        ]
 
     async def reservations(self, name: str, hashes: Sequence[bytes]) -> list[Reservation]:
         return [Reservation(*row) for row in await self._connection.fetch(sql("find_reservations"), name, hashes)]

@@ -2,8 +2,8 @@
 
 A batch row is its own outbox. Due rows that nobody was told about lately, in this epoch of the bus, are marked and
 handed to whoever sends the hints; the mark is committed first, so a crash in between costs one hint, which is repeated
-after half a minute. No lock is held while anything is sent. A bus that was wiped starts a new epoch, and then every mark
-of an older one counts for nothing, without touching a row.
+after half a minute. No lock is held while anything is sent. A bus that was wiped starts a new epoch, and then every
+mark of an older one counts for nothing, without touching a row.
 """
 
 from __future__ import annotations

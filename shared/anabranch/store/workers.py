@@ -1,8 +1,8 @@
 """The processes of the fleet, as their rows tell.
 
-A worker's row is written by that process alone: when it starts, and by every beat of its heartbeat. A process that beats
-no more for one lease while a transaction of its is open is frozen, and its peers end that transaction: the server's own
-time-outs do not reach a backend that waits inside a COPY. A row that nobody has written for an hour is forgotten.
+A worker's row is written by that process alone: when it starts, and by every beat of its heartbeat. A process that
+beats no more for one lease while it has a transaction open is frozen, and its peers end that transaction: the server's
+own time-outs do not reach a backend that waits inside a COPY. A row that nobody has written for an hour is forgotten.
 """
 
 from __future__ import annotations

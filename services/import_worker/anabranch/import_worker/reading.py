@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.connectors.port import Connector, Entry, Page, ReadRequest, SourceChanged
+from anabranch.connectors.port import Connector, Entry, IncompleteRead, Page, ReadRequest, SourceChanged
 from anabranch.engine.parsing import NoIdentity, Parsed, Parser
 from anabranch.import_worker.sources import open_source
 from anabranch.model.changes import Changes, ErrorItem, SeenHashes
@@ -85,10 +85,6 @@ async def _read_from(task: Task, source: Connector, cursor: dict[str, Any]) -> N
         raise IncompleteRead(f"{partition}: the source ended before its end was reached; check the file and run again")
 
 
-class IncompleteRead(Exception):
-    """The connector stopped without saying that it had reached the end (IMP-4)."""
-
-
 async def _stage(
     task: Task, parsers: dict[str, tuple[TypeId, Parser]], partition: str, number: int, page: Page, seq: int
 ) -> Changes:
@@ -155,7 +151,7 @@ async def _compare(
                 anchor_hash=parsed.anchor_hash,
                 secondary=parsed.secondary,
                 secondary_hash=parsed.secondary_hash,
-                change="complete",
+                change=entry.change,
                 doc=parsed.doc,
                 refs=parsed.refs or None,
                 kept=tuple(problem.attribute for problem in parsed.problems),

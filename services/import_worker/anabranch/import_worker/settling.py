@@ -14,7 +14,7 @@ import numpy as np
 
 from anabranch.engine.importing import Settled, settle
 from anabranch.engine.keys import key_changes
-from anabranch.engine.values import identifier_hash
+from anabranch.engine.identifiers import reference_hashes
 from anabranch.import_worker.seen import seen_hashes
 from anabranch.import_worker.sources import system_id
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso, RefChange, Verdict
@@ -147,7 +147,8 @@ def _write(
     keys = task.compiled.cso_key_attrs.get(row.type_id, frozenset())
     changes.cso_keys.extend(key_changes(row.type_id, keys, cso_id, old, outcome.doc))
     for attr in sorted(outcome.add_refs.keys() | outcome.remove_refs.keys()):
-        add = tuple((raw, *identifier_hash(raw)) for raw in outcome.add_refs.get(attr, ()))
+        target = task.compiled.reference_target(row.type_id, attr)
+        add = tuple((raw, *reference_hashes(raw, target)) for raw in outcome.add_refs.get(attr, ()))
         changes.cso_refs.append(RefChange(cso_id, row.type_id, attr, add, outcome.remove_refs.get(attr, ())))
     if outcome.change not in {"unchanged", "superseded", "ignored"}:
         values = tuple((name, before, after, None) for name, before, after in _shown(task, row.type_id, outcome))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from anabranch.config.secrets import resolve_secrets
+from anabranch.config.secret_references import resolve_secrets
 from anabranch.connectors.port import Connector
 from anabranch.connectors.registry import create
 from anabranch.model.identity import SystemId

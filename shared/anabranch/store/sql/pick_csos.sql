@@ -1,4 +1,4 @@
--- Pictures of the CSOs of a set, in id order; @objects is a statement that selects their ids as `id`.
+-- Pictures of the CSOs of a set, in id order; `objects` is a statement that selects their ids as `id`.
 SELECT p.*
   FROM (@objects) AS object
   JOIN cso_picture p ON p.id = object.id

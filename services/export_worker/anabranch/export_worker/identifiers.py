@@ -1,0 +1,84 @@
+"""The names under which a target knows its objects.
+
+A reference leaves only as the identifier the target system knows: its secondary id where the object type has one, such
+as a DN, otherwise its anchor. Internal ids never leave (EXP-19). A reference to an object that the target does not have
+yet waits in its pending export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from anabranch.engine.exporting import apply_rows, staged_rows
+from anabranch.model.enums import CsoState, ExportKind
+from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId
+from anabranch.model.objects import Cso, CsoRef, PendingExport
+from anabranch.runtime.work import Task
+from anabranch.store.port import Reader
+
+_REMEMBERED = 500_000
+
+
+class Identifiers:
+    """Identifiers of target objects, looked up once each. `counted` are the exports this run carries out: a create among
+    them makes its object known, a rename among them its new name."""
+
+    def __init__(self, task: Task, system: SystemId, counted: Collection[ExportId]) -> None:
+        self._task = task
+        self._system = system
+        self._counted = counted
+        self._by_cso: dict[CsoId, str | None] = {}
+        self._by_mvo: dict[MvoId, CsoId] = {}
+
+    async def learn(self, reader: Reader, refs: Iterable[CsoRef], exports: Iterable[PendingExport]) -> None:
+        """Whatever these references and pending rows lead to is known afterwards."""
+        if len(self._by_cso) > _REMEMBERED:
+            self._by_cso.clear()
+            self._by_mvo.clear()
+        mvos = {
+            row.target_mvo_id
+            for export in exports
+            for row in export.rows
+            if row.target_mvo_id is not None and row.target_mvo_id not in self._by_mvo
+        }
+        csos = [cso for cso in await reader.links(sorted(mvos)) if cso.system_id == self._system] if mvos else []
+        wanted = sorted(
+            {ref.target_cso_id for ref in refs if ref.target_cso_id is not None}
+            - self._by_cso.keys()
+            - {cso.id for cso in csos}
+        )
+        csos += await reader.csos(wanted) if wanted else []
+        pending = {one.cso_id: one for one in await reader.exports_of([cso.id for cso in csos])} if csos else {}
+        for cso in csos:
+            self._by_cso[cso.id] = self._identifier(cso, pending.get(cso.id))
+            if cso.mvo_id is not None:
+                self._by_mvo[cso.mvo_id] = cso.id
+
+    def of_cso(self, cso: CsoId) -> str | None:
+        """The object's identifier after this run; None when the target does not have it."""
+        return self._by_cso.get(cso)
+
+    def of_mvo(self, mvo: MvoId) -> tuple[CsoId, str] | None:
+        """The MVO's object in the target and its identifier, if the target has one."""
+        cso = self._by_mvo.get(mvo)
+        name = self._by_cso.get(cso) if cso is not None else None
+        return (cso, name) if cso is not None and name is not None else None
+
+    def _identifier(self, cso: Cso, export: PendingExport | None) -> str | None:
+        counted = export if export is not None and export.id in self._counted else None
+        if counted is not None and counted.kind is ExportKind.DELETE:
+            return None
+        if cso.state is CsoState.PENDING_PROVISIONING and cso.anchor_hash is None and counted is None:
+            return None
+        return identifier_of(self._task, cso, counted)
+
+
+def identifier_of(task: Task, cso: Cso, export: PendingExport | None) -> str | None:
+    """The identifier of one object once `export` has been carried out (None: as it stands)."""
+    record = task.compiled.object_types[cso.type_id][1]
+    name = record.secondary or record.anchor
+    doc = apply_rows(cso.doc, staged_rows(export.rows), record.attributes) if export is not None else cso.doc
+    value = doc.get(name)
+    if value is None:
+        value = cso.secondary if record.secondary else cso.anchor
+    return str(value) if value is not None else None

@@ -1,0 +1,70 @@
+"""What an export run will write, counted before it writes anything.
+
+`assess` lists every pending export that is executable now, with the operation counted, for the guard `export_writes`;
+the later steps send only what is on that list, with that operation (EXP-15, EXP-47). A target that is one file is written
+by a single batch; its other steps have nothing to do.
+"""
+
+from __future__ import annotations
+
+from anabranch.export_worker.targets import capabilities, system_id
+from anabranch.model.changes import Changes
+from anabranch.model.enums import ExportKind, GuardPoint
+from anabranch.model.fleet import NewBatch
+from anabranch.model.identity import ExportId
+from anabranch.model.objects import GuardOp
+from anabranch.runtime.work import Task, plan
+
+BATCH = 100
+"""Pending exports of one batch of a target that is written object by object."""
+
+
+async def assess(task: Task) -> None:
+    """Every executable pending export is listed with its operation."""
+    changes = Changes()
+    async with task.store.reader() as reader:
+        found = await reader.executable_exports(system_id(task), None)
+    for export_id, type_id, kind in found:
+        changes.guard_ops.append(GuardOp(GuardPoint.EXPORT_WRITES, type_id, export_id, kind))
+    changes.count("selected", len(found))
+    await plan(task, [], changes)
+
+
+async def plan_export(task: Task) -> None:
+    """One batch for a target that is a file, ranges of creates and updates otherwise."""
+    if capabilities(task).whole_file:
+        async with task.store.reader() as reader:
+            count = len(await reader.executable_exports(system_id(task), task.claimed.run))
+        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if count else [])
+        return
+    await _plan_ranges(task, {ExportKind.CREATE.value, ExportKind.UPDATE.value})
+
+
+async def plan_references(task: Task) -> None:
+    """What this run's own creates may have made resolvable (EXP-18)."""
+    await _plan_ranges(task, {ExportKind.CREATE.value, ExportKind.UPDATE.value})
+
+
+async def plan_deletes(task: Task) -> None:
+    """The deletes, after everything that might still refer to them."""
+    await _plan_ranges(task, {ExportKind.DELETE.value})
+
+
+async def plan_retries(task: Task) -> None:
+    """Writes that met another object's identifier are tried once more, after the deletes (EXP-16)."""
+    await _plan_ranges(task, {ExportKind.CREATE.value, ExportKind.UPDATE.value})
+
+
+async def _plan_ranges(task: Task, kinds: set[str]) -> None:
+    if capabilities(task).whole_file:
+        await plan(task, [])
+        return
+    async with task.store.reader() as reader:
+        found = await reader.executable_exports(system_id(task), task.claimed.run)
+    ids: list[ExportId] = sorted(export_id for export_id, _, kind in found if kind in kinds)
+    size = min(BATCH, capabilities(task).max_batch)
+    chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
+    await plan(
+        task,
+        [NewBatch(n=n, payload={"exports": list(chunk)}, total=len(chunk)) for n, chunk in enumerate(chunks, start=1)],
+    )

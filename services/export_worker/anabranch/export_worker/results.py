@@ -1,0 +1,212 @@
+"""What became of each write, recorded.
+
+A write that succeeded is applied to the CSO, so that our picture is what the target holds or has been sent; its rows wait
+for an import that confirms them, unless the target confirms itself (EXP-28, EXP-29). A failed attempt counts once, waits
+longer each time, and ends as a dead letter (EXP-32, EXP-33).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from hashlib import blake2b
+
+import msgspec
+
+from anabranch.connectors.port import FailureClass, Outcome
+from anabranch.engine.confirming import state_of
+from anabranch.engine.exporting import apply_rows
+from anabranch.engine.keys import key_changes
+from anabranch.engine.identifiers import reference_hashes
+from anabranch.engine.values import anchor_key
+from anabranch.export_worker.identifiers import Identifiers
+from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, RefChange
+from anabranch.model.identity import CsoId
+from anabranch.model.enums import CsoState, ExportKind, ExportState, RowOp, RowState
+from anabranch.model.objects import Cso, CsoRef, PendingExport, PendingRow
+from anabranch.runtime.work import Task
+
+MAX_ATTEMPTS = 5
+_FIRST_WAIT = 60.0
+_LONGEST_WAIT = 3600.0
+_UNCOUNTED = frozenset({FailureClass.RATE_LIMITED, FailureClass.UNREACHABLE, FailureClass.AUTHENTICATION})
+
+
+def resolvable(export: PendingExport, identifiers: Identifiers) -> tuple[list[PendingRow], list[PendingRow]]:
+    """The rows that would be sent now, and those that wait for the object they refer to (EXP-17).
+
+    A reference row that is sent carries the identifier it is sent with.
+    """
+    now: list[PendingRow] = []
+    waiting: list[PendingRow] = []
+    for row in export.rows:
+        if row.state not in {RowState.STAGED, RowState.NOT_CONFIRMED}:
+            continue
+        if row.target_mvo_id is None:
+            now.append(row)
+        elif (found := identifiers.of_mvo(row.target_mvo_id)) is not None:
+            now.append(msgspec.structs.replace(row, raw=found[1]))
+        else:
+            waiting.append(row)
+    return now, waiting
+
+
+def record_success(
+    task: Task,
+    changes: Changes,
+    cso: Cso,
+    refs: Sequence[CsoRef],
+    export: PendingExport,
+    identifiers: Identifiers,
+    sent_seq: int,
+    *,
+    confirmed: bool,
+) -> None:
+    """The write of `export` reached the target; with `confirmed` the target vouches for it itself."""
+    changes.expect_exports[export.id] = export.version
+    changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
+    if export.kind is ExportKind.DELETE:
+        changes.gone_csos.append(cso.id)
+        changes.item("export", Item(export.id, cso.anchor or "", "deprovisioned"))
+        changes.count("deprovisioned")
+        return
+    sent, _ = resolvable(export, identifiers)
+    _apply(task, changes, cso, refs, sent, identifiers, confirmed=confirmed)
+    keys = {(row.attr, row.op, str(row.value), row.target_mvo_id) for row in sent}
+    rows: list[PendingRow] = []
+    for row in export.rows:
+        was_sent = (row.attr, row.op, str(row.value), row.target_mvo_id) in keys
+        if not was_sent:
+            rows.append(row)
+        elif not confirmed:
+            rows.append(msgspec.structs.replace(row, state=RowState.SENT))
+    if rows:
+        changes.exports.append(
+            msgspec.structs.replace(
+                export, rows=tuple(rows), state=state_of(rows), sent_seq=sent_seq, attempts=0, not_before=None, failure=None
+            )
+        )
+    else:
+        changes.gone_exports.append(export.id)
+    values = tuple((row.attr, None, _shown(task, cso, row), None) for row in sent)
+    changes.item("export", Item(export.id, cso.anchor or "", "exported", values, detail=export.kind.value))
+    changes.count("exported")
+    changes.count(f"exported_{export.kind.value}s")
+
+
+def _shown(task: Task, cso: Cso, row: PendingRow) -> object:
+    """A sent value as the history keeps it; of a sensitive attribute only that it was sent (AUD-13)."""
+    if task.compiled.object_types[cso.type_id][1].attributes[row.attr].sensitive:
+        return "***"
+    return row.raw or row.value if row.op is not RowOp.CLEAR else None
+
+
+def _apply(
+    task: Task,
+    changes: Changes,
+    cso: Cso,
+    refs: Sequence[CsoRef],
+    sent: Sequence[PendingRow],
+    identifiers: Identifiers,
+    *,
+    confirmed: bool,
+) -> None:
+    record = task.compiled.object_types[cso.type_id][1]
+    doc = apply_rows(cso.doc, sent, record.attributes)
+    anchor_value = doc.get(record.anchor)
+    anchor, anchor_hash = (
+        anchor_key(anchor_value, record.attributes[record.anchor])
+        if anchor_value is not None
+        else (cso.anchor, cso.anchor_hash)
+    )
+    secondary, secondary_hash = cso.secondary, cso.secondary_hash
+    if record.secondary is not None and doc.get(record.secondary) is not None:
+        secondary, secondary_hash = anchor_key(doc[record.secondary], record.attributes[record.secondary])
+    state = CsoState.NORMAL if confirmed or cso.state is CsoState.NORMAL else cso.state
+    changes.csos.append(
+        CsoWrite(
+            id=cso.id,
+            partition=cso.partition,
+            anchor=anchor,
+            anchor_hash=anchor_hash,
+            secondary=secondary,
+            secondary_hash=secondary_hash,
+            state=state,
+            doc=doc,
+            fingerprint=None,
+            touch=True,
+            synced=True,
+        )
+    )
+    keyed = task.compiled.cso_key_attrs.get(cso.type_id, frozenset())
+    changes.cso_keys.extend(key_changes(cso.type_id, keyed, cso.id, cso.doc, doc))
+    changes.cso_refs.extend(reference_changes(task, cso, refs, sent, identifiers))
+
+
+def reference_changes(
+    task: Task, cso: Cso, refs: Sequence[CsoRef], sent: Sequence[PendingRow], identifiers: Identifiers
+) -> list[RefChange]:
+    """What the sent reference rows change in the CSO's references."""
+    held: dict[str, list[CsoRef]] = {}
+    for ref in refs:
+        held.setdefault(ref.attr, []).append(ref)
+    add: dict[str, dict[str, CsoId]] = {}
+    remove: dict[str, set[str]] = {}
+    for row in sent:
+        if row.target_mvo_id is None and not row.raw and row.op is not RowOp.CLEAR:
+            continue
+        if row.op in {RowOp.CLEAR, RowOp.SET} and held.get(row.attr):
+            remove.setdefault(row.attr, set()).update(ref.raw for ref in held[row.attr])
+        if row.op is RowOp.REMOVE:
+            remove.setdefault(row.attr, set()).add(row.raw)
+        elif row.target_mvo_id is not None and (found := identifiers.of_mvo(row.target_mvo_id)) is not None:
+            add.setdefault(row.attr, {})[found[1]] = found[0]
+    changes: list[RefChange] = []
+    for attr in sorted(add.keys() | remove.keys()):
+        new = add.get(attr, {})
+        target = task.compiled.reference_target(cso.type_id, attr)
+        added = tuple((raw, *reference_hashes(raw, target)) for raw in sorted(new))
+        gone = tuple(sorted(remove.get(attr, set()) - new.keys()))
+        changes.append(RefChange(cso.id, cso.type_id, attr, added, gone, tuple(sorted(new.items()))))
+    return changes
+
+
+def record_failure(task: Task, changes: Changes, cso: Cso, export: PendingExport, outcome: Outcome) -> None:
+    """The attempt failed: the export waits longer than the last time, or becomes a dead letter."""
+    changes.expect_exports[export.id] = export.version
+    counts = outcome.failure_class not in _UNCOUNTED
+    attempts = export.attempts + (1 if counts else 0)
+    dead = outcome.failure_class is FailureClass.PERMANENT or attempts >= MAX_ATTEMPTS
+    kind = outcome.kind or "export_refused"
+    wait = max(backoff(export, attempts), outcome.retry_after or 0.0)
+    changes.exports.append(
+        msgspec.structs.replace(
+            export,
+            state=ExportState.DEAD_LETTER if dead else ExportState.READY,
+            attempts=attempts,
+            not_before=None if dead else task.claimed.now + timedelta(seconds=wait),
+            failure=kind,
+        )
+    )
+    changes.errors.append(
+        ErrorItem(
+            space="export",
+            kind=kind,
+            key=cso.anchor or "",
+            message=outcome.message,
+            type_id=cso.type_id,
+            object_id=export.id,
+            rule=export.rule,
+        )
+    )
+    changes.count("errored")
+
+
+def backoff(export: PendingExport, attempts: int) -> float:
+    """Seconds until the next attempt: 60 s doubling to an hour, spread by 20 % so that a crowd does not return at once
+    (EXP-33). The spread follows from the export and the attempt, so a repeated batch waits alike."""
+    wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(attempts - 1, 0))
+    digest = blake2b(f"{export.id}:{attempts}".encode(), digest_size=2).digest()
+    return wait * (0.8 + 0.4 * int.from_bytes(digest, "big") / 65535)
+
+

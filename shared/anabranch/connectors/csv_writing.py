@@ -1,0 +1,105 @@
+"""Objects as the rows of a CSV file, byte for byte the same whenever the objects are the same.
+
+Columns stand in declared order, members of a cell in code point order, and a cell is quoted only when it has to be.
+What the file cannot hold is refused for that object alone, so that nothing is written which would read back as
+something else: a list member that contains the list separator, several values for a single one, a character that the
+encoding lacks.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import re
+from collections.abc import Sequence
+
+from anabranch.connectors.csv_options import CsvOptions, columns_of
+from anabranch.connectors.port import RawValue, Rejection, TargetObject
+from anabranch.model.configuration import Attribute, ObjectType
+
+
+class CsvFormatter:
+    """Turns the objects of one object type into rows."""
+
+    def __init__(self, record: ObjectType, options: CsvOptions) -> None:
+        self._record = record
+        self._options = options
+        self._columns = columns_of(record)
+        self._encoder = codecs.getincrementalencoder(options.encoding)()
+        special = re.escape(options.delimiter + options.quote)
+        self._needs_quotes = re.compile(f"[{special}\r\n]").search
+
+    def header(self) -> bytes:
+        """The first bytes of the file, with the encoding's mark where it has one."""
+        return self._encoder.encode(self._line([one.name for one in self._columns]))
+
+    def row(self, wanted: TargetObject) -> bytes | Rejection:
+        """The object's line, or why it cannot have one."""
+        cells = self._cells(wanted)
+        if isinstance(cells, Rejection):
+            return cells
+        line = self._line(cells)
+        try:
+            return self._encoder.encode(line)
+        except UnicodeEncodeError as error:
+            return self._refuse(wanted, f"{line[error.start]!r} does not exist in {self._options.encoding}")
+
+    def refusal(self, wanted: TargetObject) -> Rejection | None:
+        """Why the object cannot have a line, or None."""
+        cells = self._cells(wanted)
+        if isinstance(cells, Rejection):
+            return cells
+        try:
+            "".join(cells).encode(self._options.encoding)
+        except UnicodeEncodeError as error:
+            return self._refuse(wanted, f"{error.object[error.start]!r} does not exist in {self._options.encoding}")
+        return None
+
+    def _cells(self, wanted: TargetObject) -> list[str] | Rejection:
+        cells = []
+        for column in self._columns:
+            raws: Sequence[RawValue] = wanted.values.get(column.name, ())
+            if column.name == self._record.anchor and not raws:
+                raws = (wanted.anchor,)
+            texts = [raw if isinstance(raw, str) else base64.b64encode(raw).decode("ascii") for raw in raws]
+            cell, wrong = self._cell(column, texts)
+            if wrong:
+                return self._refuse(wanted, f"{column.name!r} {wrong}")
+            cells.append(cell)
+        if not cells[self._anchor_at()].strip():
+            return self._refuse(wanted, f"the anchor {self._record.anchor!r} is empty")
+        return cells
+
+    def _anchor_at(self) -> int:
+        return next(n for n, column in enumerate(self._columns) if column.name == self._record.anchor)
+
+    def _cell(self, column: Attribute, texts: list[str]) -> tuple[str, str]:
+        separator = self._options.list_separator
+        if column.multi_valued:
+            texts = sorted(set(texts))
+            if any(separator in text for text in texts):
+                return "", f"has a value that contains the list separator {separator!r}; choose another list-separator"
+            if "" in texts and not (column.keep_empty_text and len(texts) > 1):
+                return "", "has an empty value, which a list in a cell cannot hold"
+        elif len(texts) > 1:
+            return "", f"has {len(texts)} values but is declared with one"
+        cell = separator.join(texts)
+        if "\0" in cell:
+            return "", "holds a NUL character, which a CSV file cannot hold"
+        if len(cell) > self._options.max_field_size:
+            return "", f"is longer than max-field-size ({self._options.max_field_size} characters)"
+        return cell, ""
+
+    def _line(self, cells: list[str]) -> str:
+        if len(cells) == 1 and not cells[0]:
+            return self._options.quote * 2 + self._options.line_end
+        return self._options.delimiter.join([self._quoted(cell) for cell in cells]) + self._options.line_end
+
+    def _quoted(self, cell: str) -> str:
+        if self._needs_quotes(cell) is None:
+            return cell
+        quote = self._options.quote
+        return quote + cell.replace(quote, quote * 2) + quote
+
+    def _refuse(self, wanted: TargetObject, message: str) -> Rejection:
+        return Rejection(wanted.object_type, wanted.anchor, "export_refused", f"{wanted.anchor}: {message}")

@@ -1,0 +1,484 @@
+"""Values: how they are stored, compared, ordered and read.
+
+A document is JSON, and every value in it has exactly one canonical form, so that two equal values are the same text and a
+comparison is a comparison of what is stored. Numbers that JSON cannot carry exactly (decimals), instants, bytes and uuids
+are canonical strings, typed by the schema. What a source writes is parsed once, on the way in; whatever cannot be
+represented without loss is refused, never rounded, cut or wrapped.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from anabranch.model.configuration import Attribute
+from anabranch.model.enums import TextCleanup, ValueType
+
+StoredValue = str | int | bool
+
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+_MAX_DIGITS = 38
+_TRUE = frozenset({"true", "yes", "1", "t", "y"})
+_FALSE = frozenset({"false", "no", "0", "f", "n"})
+_INTEGER = re.compile(r"[+-]?[0-9]+\Z", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{32}\Z")
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?\Z", re.ASCII | re.I
+)
+_GENERALIZED = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,](\d+))?(Z|[+-]\d\d(?:\d\d)?)?\Z", re.ASCII | re.I)
+_SPACES = re.compile(r"\s+")
+_EXACT = Context(prec=_MAX_DIGITS, traps=[Inexact, InvalidOperation])
+
+
+class ValueProblem(Exception):
+    """A source's value cannot be used: `attribute_value_error`, or `value_out_of_range`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class ConversionProblem(Exception):
+    """A mapping's value does not fit its target: `value_conversion_failed` or `multiple_values_for_single`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+# ----------------------------------------------------------------- reading
+
+
+def parse_value(raw: object, attribute: Attribute, zone: tzinfo | None = None) -> StoredValue | None:
+    """The stored form of one value as a source gives it; None for empty text (IMP-16).
+
+    `zone` is read into instants without one (MOD-6). Raises ValueProblem; its message names the attribute and shows the
+    value unless it is sensitive.
+    """
+    if raw is None:
+        return None
+    if isinstance(raw, str) and raw == "" and not (attribute.type is ValueType.TEXT and attribute.keep_empty_text):
+        return None
+    try:
+        return _PARSERS[attribute.type](raw, zone)
+    except ValueProblem as problem:
+        shown = "" if attribute.sensitive else f" ({_excerpt(raw)})"
+        raise ValueProblem(problem.kind, f"{attribute.name!r}: {problem}{shown}") from None
+
+
+def parse_values(raws: Sequence[object], attribute: Attribute, zone: tzinfo | None = None) -> Any:
+    """The stored form of a whole attribute: one value, or a list in canonical order; None without a value."""
+    values = [value for value in (parse_value(raw, attribute, zone) for raw in raws) if value is not None]
+    if attribute.multi_valued:
+        return canonical_set(values, attribute) or None
+    if not values:
+        return None
+    if len(values) > 1 and len({compare_key(value, attribute) for value in values}) > 1:
+        raise ValueProblem("attribute_value_error", f"{attribute.name!r} holds {len(values)} values but may hold one")
+    return values[0]
+
+
+def _excerpt(raw: object) -> str:
+    text = repr(raw)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _bad(message: str) -> ValueProblem:
+    return ValueProblem("attribute_value_error", message)
+
+
+def _out_of_range(message: str) -> ValueProblem:
+    return ValueProblem("value_out_of_range", message)
+
+
+def _parse_text(raw: object, _zone: tzinfo | None) -> str:
+    if isinstance(raw, bytes):
+        try:
+            raw = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise _bad("not UTF-8 text") from None
+    text = raw if isinstance(raw, str) else str(raw)
+    if "\0" in text:
+        raise _bad("contains a NUL character, which cannot be stored")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise _bad("contains half of a surrogate pair, which is no character") from None
+    return text
+
+
+def _parse_integer(raw: object, _zone: tzinfo | None) -> int:
+    if isinstance(raw, bool):
+        raise _bad("a boolean is not an integer")
+    if isinstance(raw, int):
+        number = raw
+    elif isinstance(raw, float | Decimal):
+        if raw != raw or raw in (float("inf"), float("-inf")) or raw != int(raw):
+            raise _bad("not a whole number")
+        number = int(raw)
+    else:
+        text = _parse_text(raw, None).strip()
+        if not _INTEGER.match(text):
+            raise _bad("not a whole number")
+        if len(text) > 40:
+            raise _out_of_range("outside the 64-bit range")
+        number = int(text)
+    if not _INT_MIN <= number <= _INT_MAX:
+        raise _out_of_range("outside the 64-bit range")
+    return number
+
+
+def _parse_decimal(raw: object, _zone: tzinfo | None) -> str:
+    if isinstance(raw, bool):
+        raise _bad("a boolean is not a number")
+    try:
+        if isinstance(raw, Decimal | int):
+            number = Decimal(raw)
+        elif isinstance(raw, float):
+            number = Decimal(repr(raw))
+        else:
+            text = _parse_text(raw, None).strip()
+            if "_" in text or not text.isascii():
+                raise _bad("not a number")
+            number = Decimal(text)
+    except InvalidOperation:
+        raise _bad("not a number") from None
+    return decimal_text(number)
+
+
+def decimal_text(number: Decimal) -> str:
+    """The canonical text of a decimal: no exponent, no trailing zeros, no negative zero (MOD-4). Raises ValueProblem."""
+    if not number.is_finite():
+        raise _bad("not a finite number")
+    if number.is_zero():
+        return "0"
+    if number.adjusted() >= _MAX_DIGITS or number.adjusted() < -_MAX_DIGITS:
+        raise _out_of_range(f"more than {_MAX_DIGITS} significant digits")
+    try:
+        number = _EXACT.plus(number).normalize(_EXACT)
+    except Inexact:
+        raise _out_of_range(f"more than {_MAX_DIGITS} significant digits") from None
+    return format(number, "f")
+
+
+def _parse_boolean(raw: object, _zone: tzinfo | None) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    text = _parse_text(raw, None).strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise _bad("neither true nor false")
+
+
+def _parse_datetime(raw: object, zone: tzinfo | None) -> str:
+    if isinstance(raw, datetime):
+        return datetime_text(raw if raw.tzinfo is not None else _in_zone(raw, zone))
+    text = _parse_text(raw, None).strip()
+    match = _ISO.match(text)
+    order = (1, 2, 3, 4, 5, 6, 7, 8)
+    if match is None:
+        match = _GENERALIZED.match(text)
+    if match is None:
+        raise _bad("not a date and time (ISO 8601 or LDAP generalized time)")
+    parts = [match.group(n) for n in order]
+    try:
+        moment = datetime(  # noqa: DTZ001 - the zone is applied below, by the rules of MOD-6
+            int(parts[0]),
+            int(parts[1]),
+            int(parts[2]),
+            int(parts[3] or 0),
+            int(parts[4] or 0),
+            int(parts[5] or 0),
+            int((parts[6] or "0")[:6].ljust(6, "0")),
+        )
+    except ValueError:
+        raise _bad("not a date and time of the calendar") from None
+    offset = parts[7]
+    if offset is None:
+        return datetime_text(_in_zone(moment, zone))
+    return datetime_text(moment.replace(tzinfo=UTC) - _offset(offset))
+
+
+def _offset(text: str) -> timedelta:
+    if text in {"Z", "z"}:
+        return timedelta(0)
+    digits = text[1:].replace(":", "")
+    span = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
+    return -span if text[0] == "-" else span
+
+
+def _in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
+    """Local time in a zone: a time inside a spring gap moves forward by the gap, a repeated one is the first (MOD-6).
+
+    With `fold=0` a time in the gap is read with the offset from before it, which is exactly that shift (PEP 495).
+    """
+    try:
+        return moment.replace(tzinfo=zone or UTC, fold=0).astimezone(UTC)
+    except OverflowError:
+        raise _out_of_range("outside the years 1 to 9999") from None
+
+
+def datetime_text(moment: datetime) -> str:
+    """The canonical text of an instant in UTC: seconds, or microseconds where there are any (MOD-5)."""
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        raise _out_of_range("outside the years 1 to 9999") from None
+    return utc.strftime("%Y").rjust(4, "0") + utc.strftime("-%m-%dT%H:%M:%S") + (f".{utc.microsecond:06d}" if utc.microsecond else "") + "Z"
+
+
+def _parse_binary(raw: object, _zone: tzinfo | None) -> str:
+    if isinstance(raw, bytes | bytearray | memoryview):
+        return base64.b64encode(bytes(raw)).decode("ascii")
+    try:
+        return base64.b64encode(base64.b64decode(_SPACES.sub("", str(raw)), validate=True)).decode("ascii")
+    except (binascii.Error, ValueError):
+        raise _bad("not base64") from None
+
+
+def _parse_uuid(raw: object, _zone: tzinfo | None) -> str:
+    if isinstance(raw, bytes) and len(raw) == 16:
+        digits = raw.hex()
+    else:
+        digits = _parse_text(raw, None).strip().lower().removeprefix("urn:uuid:").strip("{}").replace("-", "")
+    if not _UUID.match(digits):
+        raise _bad("not a uuid")
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+_PARSERS: Mapping[ValueType, Any] = {
+    ValueType.TEXT: _parse_text,
+    ValueType.INTEGER: _parse_integer,
+    ValueType.DECIMAL: _parse_decimal,
+    ValueType.BOOLEAN: _parse_boolean,
+    ValueType.DATETIME: _parse_datetime,
+    ValueType.BINARY: _parse_binary,
+    ValueType.UUID: _parse_uuid,
+    ValueType.REFERENCE: _parse_text,
+}
+
+
+# ----------------------------------------------------------------- comparing and ordering
+
+
+@lru_cache(maxsize=65536)
+def fold(text: str) -> str:
+    """The folded key of a text: NFC, then full Unicode case folding; accents count (MOD-2)."""
+    return unicodedata.normalize("NFC", text).casefold() if not text.isascii() else text.lower()
+
+
+def _folds(attribute: Attribute) -> bool:
+    return not attribute.case_sensitive and attribute.type in {ValueType.TEXT, ValueType.REFERENCE}
+
+
+def compare_key(value: Any, attribute: Attribute) -> Hashable:
+    """What two stored values of the attribute have in common exactly when they are equal under its type."""
+    if isinstance(value, str) and _folds(attribute):
+        return fold(value)
+    return (type(value) is bool, value)
+
+
+def same_values(one: Any, other: Any, attribute: Attribute) -> bool:
+    """Whether two stored attribute values (single, list or None) are equal under the type's equality."""
+    if one == other and isinstance(one, bool) is isinstance(other, bool):
+        return True
+    if one is None or other is None:
+        return False
+    if attribute.multi_valued:
+        left = one if isinstance(one, list) else [one]
+        right = other if isinstance(other, list) else [other]
+        return {compare_key(v, attribute) for v in left} == {compare_key(v, attribute) for v in right}
+    return compare_key(one, attribute) == compare_key(other, attribute)
+
+
+def order_key(value: Any, attribute: Attribute) -> Any:
+    """The key that sorts stored values of one attribute into canonical order (MOD-10)."""
+    match attribute.type:
+        case ValueType.DECIMAL:
+            return Decimal(value)
+        case ValueType.DATETIME:
+            return value.removesuffix("Z")
+        case ValueType.BINARY:
+            return base64.b64decode(value)
+        case _:
+            return value
+
+
+def order_text(value: Any, attribute: Attribute) -> str:
+    """Text whose code-point order is the canonical order of the values, for sorting in PostgreSQL ("C" collation)."""
+    match attribute.type:
+        case ValueType.INTEGER:
+            return f"{int(value) - _INT_MIN:020d}"
+        case ValueType.DECIMAL:
+            scaled = int((Decimal(value) + 10**_MAX_DIGITS).scaleb(_MAX_DIGITS, _WIDE).to_integral_value(context=_WIDE))
+            return f"{scaled:0{2 * _MAX_DIGITS + 2}d}"
+        case _:
+            return str(value)
+
+
+_WIDE = Context(prec=4 * _MAX_DIGITS)
+
+
+def canonical_set(values: Iterable[Any], attribute: Attribute) -> list[Any]:
+    """The values as a set in canonical order; among spellings of one value the lowest is kept (MOD-9)."""
+    lowest: dict[Hashable, Any] = {}
+    for value in values:
+        key = compare_key(value, attribute)
+        if key not in lowest or order_key(value, attribute) < order_key(lowest[key], attribute):
+            lowest[key] = value
+    return sorted(lowest.values(), key=lambda value: order_key(value, attribute))
+
+
+def set_difference(old: Sequence[Any], new: Sequence[Any], attribute: Attribute) -> tuple[list[Any], list[Any]]:
+    """(added, removed) between two stored sets, in canonical order, in time linear in their sizes (MOD-12)."""
+    had = {compare_key(value, attribute) for value in old}
+    has = {compare_key(value, attribute) for value in new}
+    added = canonical_set((value for value in new if compare_key(value, attribute) not in had), attribute)
+    removed = canonical_set((value for value in old if compare_key(value, attribute) not in has), attribute)
+    return added, removed
+
+
+# ----------------------------------------------------------------- engine values
+
+
+def to_engine(stored: Any, kind: ValueType) -> Any:
+    """The value expressions work with: Decimal, aware datetime, bytes; the others as they are stored."""
+    match kind:
+        case ValueType.DECIMAL:
+            return Decimal(stored)
+        case ValueType.DATETIME:
+            return datetime.fromisoformat(stored)
+        case ValueType.BINARY:
+            return base64.b64decode(stored)
+        case _:
+            return stored
+
+
+def to_stored(value: Any, target: Attribute) -> StoredValue:
+    """The stored form of an engine value in an attribute, converted only where nothing is lost (MOD-11).
+
+    Raises ConversionProblem, kind `value_conversion_failed`.
+    """
+    try:
+        return _CONVERTERS[target.type](value)
+    except (ValueProblem, ConversionProblem) as problem:
+        raise ConversionProblem(
+            "value_conversion_failed", f"{target.name!r} takes {target.type.value}: {problem}; convert it in the expression"
+        ) from None
+
+
+def _no_fit(value: Any) -> ConversionProblem:
+    return ConversionProblem("value_conversion_failed", f"a {type(value).__name__} does not fit")
+
+
+def _store_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _no_fit(value)
+    return _parse_text(value, None)
+
+
+def _store_integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise _no_fit(value)
+    return _parse_integer(value, None)
+
+
+def _store_decimal(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise _no_fit(value)
+    return decimal_text(Decimal(value))
+
+
+def _store_boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _no_fit(value)
+    return value
+
+
+def _store_datetime(value: Any) -> str:
+    if not isinstance(value, datetime):
+        raise _no_fit(value)
+    return datetime_text(value)
+
+
+def _store_binary(value: Any) -> str:
+    if not isinstance(value, bytes):
+        raise _no_fit(value)
+    return base64.b64encode(value).decode("ascii")
+
+
+def _store_uuid(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _no_fit(value)
+    return _parse_uuid(value, None)
+
+
+_CONVERTERS: Mapping[ValueType, Any] = {
+    ValueType.TEXT: _store_text,
+    ValueType.INTEGER: _store_integer,
+    ValueType.DECIMAL: _store_decimal,
+    ValueType.BOOLEAN: _store_boolean,
+    ValueType.DATETIME: _store_datetime,
+    ValueType.BINARY: _store_binary,
+    ValueType.UUID: _store_uuid,
+    ValueType.REFERENCE: _store_text,
+}
+
+
+def clean(value: Any, cleanups: Sequence[TextCleanup]) -> Any:
+    """Text after cleanup, in the order trim, collapse, case; blank text is no value; other types as they are (SYN-37)."""
+    if not isinstance(value, str):
+        return value
+    chosen = set(cleanups)
+    if TextCleanup.TRIM in chosen:
+        value = value.strip()
+    if TextCleanup.COLLAPSE_SPACES in chosen:
+        value = _SPACES.sub(" ", value)
+    if TextCleanup.UPPER in chosen:
+        value = value.upper()
+    if TextCleanup.LOWER in chosen:
+        value = value.lower()
+    if TextCleanup.TITLE in chosen:
+        value = value.title()
+    return value if value.strip() else None
+
+
+# ----------------------------------------------------------------- identity
+
+
+def text_hash(text: str) -> bytes:
+    """16 bytes that stand for a text: BLAKE2b, which resists a source that would make two identities collide."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def anchor_key(value: Any, attribute: Attribute) -> tuple[str, bytes]:
+    """The text of an anchor or secondary id and its 16-byte hash under the attribute's case rule (MOD-15)."""
+    text = str(value)
+    return text, text_hash(fold(text) if _folds(attribute) else text)
+
+
+def content_fingerprint(doc: Mapping[str, Any], refs: Mapping[str, list[str]], schema: str) -> bytes:
+    """16 bytes over names and canonical values, free of order, bound to the schema (IMP-18)."""
+    digest = blake2b(_ENCODER.encode([doc, refs]), digest_size=16, key=_schema_key(schema))
+    return digest.digest()
+
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+@lru_cache(maxsize=256)
+def _schema_key(schema: str) -> bytes:
+    return blake2b(schema.encode(), digest_size=32).digest()

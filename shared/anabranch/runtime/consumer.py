@@ -1,0 +1,362 @@
+"""The loop every worker is: wait for a hint, claim what it names, do it, tell.
+
+A hint only says where to look. Whatever it says, the claim in PostgreSQL decides, and a worker that hears nothing for a
+few seconds asks PostgreSQL itself with the same claim; so a lost, late or doubled hint changes nothing, and neither does
+a Redis that is away. After each commit the worker acknowledges, adds its completion token, and closes the step when the
+tokens say that it may be over; the sweep of the scheduler does so too, in case nobody did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from anabranch.bus.port import Bus, BusUnavailable, Delivery
+from anabranch.connectors.port import IncompleteRead
+from anabranch.engine.compiled import Compiled
+from anabranch.model.changes import Changes, ErrorItem
+from anabranch.model.enums import FailedReason, WorkerKind
+from anabranch.model.errors import ClaimLost, Permanent, Retryable
+from anabranch.model.fleet import Claimed, NewBatch
+from anabranch.model.identity import BatchId, ClaimId, RunId, WorkerId
+from anabranch.protocol.batches import backoff
+from anabranch.protocol.steps import STEPS
+from anabranch.runtime.clock import epoch_ns, monotonic
+from anabranch.runtime.holding import Hold, Holding
+from anabranch.runtime.relay import Relay
+from anabranch.runtime.reporting import Reporter
+from anabranch.runtime.work import Task
+from anabranch.store.faults import CommitUnknown, Contended, StoreUnavailable
+from anabranch.store.port import Store
+from anabranch.store.writing import Collision
+
+LOG = logging.getLogger("anabranch.worker")
+Handler = Callable[[Task], Awaitable[None]]
+
+_BLOCK_MS = 500
+_STORE_AWAY_PAUSE = 1.0
+_BUS_AWAY_POLL = 0.5
+MAX_FAILURES = 5
+MAX_LOSSES = 3
+
+
+class Handlers(msgspec.Struct, frozen=True):
+    """Which function plans a step and which does its work, by step name."""
+
+    plans: Mapping[str, Handler]
+    work: Mapping[str, Handler]
+
+    def of(self, claimed: Claimed) -> Handler:
+        """The function for a batch. Raises KeyError for a step this worker has no business with."""
+        table = self.plans if claimed.role == "plan" else self.work
+        return table[claimed.step]
+
+
+class Consumer:
+    """Takes batches of one worker kind and works on them until it is asked to drain."""
+
+    def __init__(
+        self,
+        *,
+        kind: WorkerKind,
+        worker: WorkerId,
+        store: Store,
+        bus: Bus,
+        relay: Relay,
+        holding: Holding,
+        handlers: Handlers,
+        compiled: Callable[[int], Awaitable[Compiled]],
+        reporter: Reporter,
+        lease: float,
+        idle_poll: float,
+    ) -> None:
+        self._kind = kind
+        self._worker = worker
+        self._store = store
+        self._bus = bus
+        self._relay = relay
+        self._holding = holding
+        self._handlers = handlers
+        self._compiled = compiled
+        self._reporter = reporter
+        self._lease = lease
+        self._idle_poll = idle_poll
+        self._draining = asyncio.Event()
+        self._heard_at = monotonic()
+        self.moved_at = monotonic()
+        self.bus_away = False
+        self.store_away = False
+
+    def drain(self) -> None:
+        """Nothing more is claimed; what is in hand is finished."""
+        self._draining.set()
+        self._bus.stop_reading()
+
+    async def run(self) -> None:
+        """Work until drained."""
+        while not self._draining.is_set():
+            self.moved_at = monotonic()
+            try:
+                await self._turn()
+            except StoreUnavailable as fault:
+                self._say_store_away(fault)
+                await self._pause(_STORE_AWAY_PAUSE)
+
+    async def _turn(self) -> None:
+        """One read of the bus, and what follows from it; a look into PostgreSQL when nothing was heard for long."""
+        deliveries = await self._read()
+        for delivery in deliveries:
+            if self._draining.is_set():
+                break
+            await self._take(delivery)
+        if not deliveries and self._is_idle():
+            self._heard_at = monotonic()
+            while not self._draining.is_set() and await self._claim_and_work(None):
+                self.moved_at = monotonic()
+
+    def _is_idle(self) -> bool:
+        patience = _BUS_AWAY_POLL if self.bus_away else self._idle_poll
+        return monotonic() - self._heard_at >= patience
+
+    async def _read(self) -> list[Delivery]:
+        try:
+            deliveries = await self._bus.read(self._kind, self._worker, 1, _BLOCK_MS)
+        except BusUnavailable as fault:
+            if not self.bus_away:
+                LOG.warning("Redis does not answer; work is taken from PostgreSQL until it does: %s", fault)
+            self.bus_away = True
+            self._reporter.bus_mode(away=True)
+            await self._pause(_BUS_AWAY_POLL)
+            return []
+        if self.bus_away:
+            LOG.info("Redis answers again")
+        self.bus_away = False
+        self._reporter.bus_mode(away=False)
+        return deliveries
+
+    async def _take(self, delivery: Delivery) -> None:
+        self._heard_at = monotonic()
+        if delivery.hint is None:
+            await self._quietly(self._dispose(delivery))
+            return
+        taken = await self._claim_and_work(BatchId(delivery.hint.batch))
+        if not taken:
+            self._reporter.stale_hint()
+        await self._quietly(self._bus.acknowledge([delivery]))
+
+    async def _dispose(self, delivery: Delivery) -> None:
+        """What cannot be read is acknowledged; what a newer worker will understand goes back for it (FLT-22)."""
+        from anabranch.bus.envelope import UnknownVersion
+
+        if isinstance(delivery.fault, UnknownVersion):
+            await self._bus.hand_back([delivery])
+            await self._pause(1.0)
+        else:
+            LOG.warning("a hint that cannot be read was dropped: %s", delivery.fault)
+            await self._bus.acknowledge([delivery])
+
+    async def _claim_and_work(self, batch: BatchId | None) -> bool:
+        claim = ClaimId(secrets.token_hex(8))
+        asked_at = monotonic()
+        claimed = await self._store.claim(self._kind, self._worker, claim, secrets.token_hex(8), self._lease, batch)
+        self.store_away = False
+        if claimed is None:
+            return False
+        following: Claimed | None = claimed
+        while following is not None:
+            following = await self._work(following, asked_at + self._lease)
+            asked_at = monotonic()
+        return True
+
+    # ------------------------------------------------------------- one batch
+
+    async def _work(self, claimed: Claimed, trusted_until: float) -> Claimed | None:
+        """Do one batch to its end; the plan of the next step when it fell to this worker at once."""
+        hold = self._holding.add(claimed, trusted_until)
+        started = epoch_ns()
+        try:
+            outcome = await self._do(claimed, hold)
+        finally:
+            self._holding.remove(claimed.claim)
+            self.moved_at = monotonic()
+        self._reporter.batch_ended(claimed, started, outcome)
+        if outcome == "lost":
+            return None
+        return await self._after(claimed)
+
+    async def _do(self, claimed: Claimed, hold: Hold) -> str:
+        """Carry the batch out and say how it ended; every fault is told here, once."""
+        if claimed.failures >= MAX_FAILURES or claimed.losses >= MAX_LOSSES:
+            return await self._divide(claimed, f"failed {claimed.failures} times, lost {claimed.losses} times")
+        try:
+            task = Task(claimed, await self._compiled(claimed.config_version), self._store, hold)
+            await self._handlers.of(claimed)(task)
+        except ClaimLost as fault:
+            LOG.warning("%s", fault)
+            return "lost"
+        except CommitUnknown:
+            return await self._settle_unknown(claimed)
+        except (Contended, Collision) as fault:
+            return await self._give_back(claimed, fault, 0.05, counts=False)
+        except StoreUnavailable as fault:
+            self._say_store_away(fault)
+            return "lost"
+        except Permanent as fault:
+            return await self._fail_run(claimed, fault)
+        except IncompleteRead as fault:
+            return await self._incomplete(claimed, fault)
+        except Retryable as fault:
+            return await self._give_back(claimed, fault, fault.delay, counts=True)
+        except Exception as fault:
+            LOG.exception("batch %s (%s) of run %s failed by a fault of ours", claimed.batch, claimed.step, claimed.run)
+            return await self._give_back(claimed, fault, None, counts=True)
+        return "done"
+
+    async def _settle_unknown(self, claimed: Claimed) -> str:
+        """The answer to COMMIT was lost: the row tells, read under its lock (FLT-12)."""
+        try:
+            if await self._store.settle_unknown_commit(claimed):
+                return "done"
+            await self._store.hand_back(claimed)
+        except (ClaimLost, Retryable) as fault:
+            LOG.warning("%s", fault)
+        return "lost"
+
+    async def _give_back(self, claimed: Claimed, fault: BaseException, delay: float | None, *, counts: bool) -> str:
+        wait = delay if delay is not None else backoff(claimed.failures + 1, _jitter())
+        if counts:
+            LOG.warning("batch %s (%s) of run %s: %s", claimed.batch, claimed.step, claimed.run, _words(fault))
+        try:
+            fate = await self._store.fail(claimed, _words(fault), wait, counts=counts)
+            if fate in {"split", "poisoned"}:
+                return await self._divide(claimed, _words(fault))
+        except (ClaimLost, Retryable) as second:
+            LOG.warning("%s", second)
+            return "lost"
+        return "dead" if fate == "dead" else "failed"
+
+    async def _incomplete(self, claimed: Claimed, fault: IncompleteRead) -> str:
+        """A source that ends early is read again within its attempts, then the run fails (IMP-4)."""
+        if claimed.failures + 1 < MAX_FAILURES - 2:
+            return await self._give_back(claimed, fault, 0.5, counts=True)
+        return await self._fail_run(claimed, fault, FailedReason.INCOMPLETE_READ)
+
+    async def _fail_run(
+        self, claimed: Claimed, fault: BaseException, reason: FailedReason = FailedReason.CONNECTION
+    ) -> str:
+        """A refusal that repeating cannot cure ends the run; the batch is handed back and cancelled with it (EXP-36)."""
+        LOG.error("run %s cannot go on: %s", claimed.run, fault)
+        try:
+            await self._store.fail_run(claimed.run, reason, str(fault))
+            await self._store.hand_back(claimed)
+        except (ClaimLost, Retryable) as second:
+            LOG.warning("%s", second)
+            return "lost"
+        return "failed"
+
+    async def _divide(self, claimed: Claimed, why: str) -> str:
+        """Split the batch to find the object that breaks it; an object alone is poisoned, the others go on (FLT-10)."""
+        lo, hi = claimed.payload.get("lo"), claimed.payload.get("hi")
+        try:
+            if claimed.role == "plan" or not isinstance(lo, int) or not isinstance(hi, int):
+                await self._store.dead(claimed, why)
+                return "dead"
+            if hi > lo:
+                await self._store.split(claimed, halves(claimed, lo, hi))
+                return "split"
+            async with self._store.unit(claimed) as unit:
+                changes = poisoned(claimed, lo, why)
+                await unit.persist(changes)
+                await unit.done(changes.counters)
+        except (ClaimLost, Retryable) as fault:
+            LOG.warning("%s", fault)
+            return "lost"
+        return "done"
+
+    # ------------------------------------------------------------- after the commit
+
+    async def _after(self, claimed: Claimed) -> Claimed | None:
+        """Tell the bus, close the step if it may be over, publish what the commit made due."""
+        following: Claimed | None = None
+        try:
+            if await self._may_be_over(claimed):
+                following = await self.close(claimed.run, claimed.ordinal)
+            await self._relay.publish()
+        except (BusUnavailable, Contended) as fault:
+            LOG.debug("%s", fault)
+        return following
+
+    async def _may_be_over(self, claimed: Claimed) -> bool:
+        """The completion tokens are the fast hint that it is time to ask the barrier; without them it is asked always."""
+        if claimed.role == "plan" or self.bus_away:
+            return True
+        try:
+            count = await self._bus.add_token(claimed.run, claimed.ordinal, claimed.batch)
+        except BusUnavailable:
+            return True
+        return count.complete or count.expected is None
+
+    async def close(self, run: RunId, ordinal: int) -> Claimed | None:
+        """Close the step if it is over; take the next step's plan at once where it is of this worker's kind."""
+        take = (self._worker, self._kind, ClaimId(secrets.token_hex(8)), self._lease)
+        closed, following = await self._store.close_phase(run, ordinal, [secrets.token_hex(8) for _ in range(3)], take)
+        if closed.closed:
+            await self._reporter.step_closed(closed)
+        return following
+
+    # ------------------------------------------------------------- small things
+
+    async def _quietly(self, work: Awaitable[object]) -> None:
+        """A failure towards the bus costs one duplicate hint and nothing else."""
+        try:
+            await work
+        except BusUnavailable as fault:
+            LOG.debug("%s", fault)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._draining.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _say_store_away(self, fault: BaseException) -> None:
+        if not self.store_away:
+            LOG.warning("PostgreSQL does not answer; nothing is taken until it does: %s", fault)
+        self.store_away = True
+
+
+def halves(claimed: Claimed, lo: int, hi: int) -> list[NewBatch]:
+    """The two halves of a batch's id range, in order."""
+    middle = (lo + hi) // 2
+    ordered = next(step.ordered for step in STEPS[claimed.kind] if step.name == claimed.step)
+    first = {**claimed.payload, "lo": lo, "hi": middle}
+    second = {**claimed.payload, "lo": middle + 1, "hi": hi}
+    half = claimed.total // 2
+    return [
+        NewBatch(n=1, payload=first, total=half),
+        NewBatch(n=2, payload=second, total=claimed.total - half, waits_for_previous=ordered),
+    ]
+
+
+def poisoned(claimed: Claimed, object_id: int, why: str) -> Changes:
+    """The record of an object that breaks every batch it is in; it stays due, the others are done."""
+    changes = Changes()
+    message = f"{claimed.step}: {why}; the object is set aside and stays due, look at the worker's log and its data"
+    changes.errors.append(
+        ErrorItem(space="cso", kind="poisoned_object", key=str(object_id), message=message, object_id=object_id)
+    )
+    changes.count("selected")
+    changes.count("errored")
+    return changes
+
+
+def _words(fault: BaseException) -> str:
+    return f"{type(fault).__name__}: {fault}" if not isinstance(fault, Retryable) else str(fault)
+
+
+def _jitter() -> float:
+    return secrets.randbelow(2001) / 1000 - 1

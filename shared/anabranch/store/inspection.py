@@ -1,0 +1,136 @@
+"""What is known of one object, and what the fleet is doing at this very moment.
+
+An operator asks about an account and wants its values, where each came from, what waits for it and what was done to
+it. All of that stands in rows that are written for other reasons; here it is read together, with names in the place of
+numbers. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from anabranch.model.changes import Item
+from anabranch.model.identity import TypeId
+from anabranch.model.objects import Cso, Mvo
+from anabranch.store.faults import translated
+from anabranch.store.items import unpack_items
+from anabranch.store.pool import connect, one_row
+from anabranch.store.reading_rows import cso_of, mvo_of
+from anabranch.store.sql_files import sql
+
+if TYPE_CHECKING:
+    from anabranch.store.pool import Connection
+
+
+class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of an object: what a step of a run did to it. `at` is when its batch committed."""
+
+    run: int
+    profile: str
+    step: str
+    at: datetime | None
+    item: Item
+
+
+class ObjectError(msgspec.Struct, frozen=True, kw_only=True):
+    """One error or warning about an object."""
+
+    run: int
+    profile: str
+    step: str
+    at: datetime | None
+    severity: str
+    kind: str
+    rule: str | None
+    message: str
+
+
+class LeasedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch in the hands of the process `pid`."""
+
+    batch: int
+    run: int
+    step: str
+    worker_kind: str
+    role: str
+    total: int
+    claim: str
+    pid: int
+
+
+class Inspection:
+    """The questions about single objects, each one statement on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def mvos(self, type_id: TypeId, origin_key: str) -> list[Mvo]:
+        """Metaverse objects of a type by the key of the object that projected them; several after a re-keying."""
+        with translated("look for the object"):
+            return [
+                mvo_of(row) for row in await self._connection.fetch(sql("find_mvos_by_origin"), type_id, origin_key)
+            ]
+
+    async def csos(self, type_id: TypeId, identifier: str) -> list[Cso]:
+        """Objects of a connector space by their anchor or secondary identifier as stored."""
+        with translated("look for the object"):
+            return [cso_of(row) for row in await self._connection.fetch(sql("find_csos_by_text"), type_id, identifier)]
+
+    async def mvo_names(self, ids: Iterable[int]) -> dict[int, str]:
+        """Number to `type/origin key`."""
+        rows = await self._connection.fetch(sql("name_mvos"), sorted(set(ids)))
+        return {row["id"]: row["key"] for row in rows}
+
+    async def cso_names(self, ids: Iterable[int]) -> dict[int, str]:
+        """Number to `system/type/identifier`."""
+        rows = await self._connection.fetch(sql("name_csos"), sorted(set(ids)))
+        return {row["id"]: row["key"] for row in rows}
+
+    async def history(self, space: str, number: int) -> list[HistoryLine]:
+        """Every item of an object of `cso`, `mvo` or `export`, oldest first."""
+        lines = []
+        for row in await self._connection.fetch(sql("list_item_packs"), space, number):
+            lines += [
+                HistoryLine(run=row["run_id"], profile=row["profile"], step=row["step"], at=row["at"], item=item)
+                for item in unpack_items(row["packed"])
+                if item.object_id == number
+            ]
+        return lines
+
+    async def errors(self, space: str, number: int) -> list[ObjectError]:
+        """Every error and warning of an object, oldest first."""
+        return [
+            ObjectError(**{"run" if name == "run_id" else name: value for name, value in row.items()})
+            for row in await self._connection.fetch(sql("list_object_errors"), space, number)
+        ]
+
+    async def leased(self) -> list[LeasedBatch]:
+        """The batches in work, with who has them."""
+        return [LeasedBatch(**row) for row in await self._connection.fetch(sql("list_leased_batches"))]
+
+    async def clock(self) -> datetime:
+        """The server's time."""
+        return (await one_row(self._connection, sql("read_clock")))[0]  # type: ignore[no-any-return]
+
+    async def versions(self) -> tuple[str, str]:
+        """The server's version and the database's name."""
+        row = await one_row(self._connection, sql("read_versions"))
+        return row["server"], row["database"]
+
+
+async def copy_database(url: str, name: str) -> None:
+    """A database `name` on the same server holds everything the one of `url` holds.
+
+    Nobody else may be connected to the original; PostgreSQL refuses otherwise.
+    """
+    connection = await connect(url, "copy")
+    try:
+        with translated("copy the database"):
+            statement = await connection.fetchval(sql("write_copy_statement"), name)
+            await connection.execute(statement)
+    finally:
+        await connection.close()

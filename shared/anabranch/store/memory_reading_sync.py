@@ -1,0 +1,214 @@
+"""What a sync and an export read, from rows in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+
+from anabranch.model.enums import CsoState, ExportState, GuardPoint, MvoState
+from anabranch.model.errors import Permanent
+from anabranch.model.identity import CsoId, ExportId, MvoId, RunId, SystemId, TypeId
+from anabranch.model.objects import (
+    Cso,
+    GuardOp,
+    KeyHit,
+    Mvo,
+    MvoRef,
+    PendingExport,
+    Proposal,
+    Reservation,
+)
+from anabranch.store.memory_reading_import import MemoryImportReading, Sequences, cut
+from anabranch.store.memory_tables import Tables
+from anabranch.store.port import Due, IdRange
+
+_JOINED = {"evaluate": None, "unjoined": False, "joined": True}
+_OBSOLETE = {"obsolete_unjoined": False, "obsolete_joined": True}
+
+
+class MemoryReader(MemoryImportReading):
+    """Every verb of `Reader` over tables, or over one transaction's layer of them."""
+
+    def __init__(self, tables: Tables, sequences: Sequences, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._sequences = sequences
+        self._clock = clock
+
+    # --- sync
+
+    async def due_ranges(self, due: Due, size: int) -> list[IdRange]:
+        return cut((cso.id for cso in self._due(due)), size)
+
+    async def due_csos(self, due: Due, lo: int, hi: int) -> list[Cso]:
+        return sorted((cso for cso in self._due(due) if lo <= cso.id <= hi), key=lambda cso: cso.id)
+
+    def _due(self, due: Due) -> Iterator[Cso]:
+        mine = (cso for cso in self._tables.csos.values() if cso.system_id == due.system)
+        if due.what in _OBSOLETE:
+            joined = _OBSOLETE[due.what]
+            return (cso for cso in mine if cso.state is CsoState.OBSOLETE and (cso.mvo_id is not None) is joined)
+        normal = (cso for cso in mine if cso.state is CsoState.NORMAL and cso.type_id in due.stamps)
+        if due.what == "references":
+            return (cso for cso in normal if cso.refs_due and cso.mvo_id is not None)
+        if due.what not in _JOINED:
+            raise Permanent(f"no set of due objects is called {due.what!r}; use one that `Due.what` names")
+        wanted = _JOINED[due.what]
+        return (cso for cso in normal if wanted in (None, cso.mvo_id is not None) and self._is_due(cso, due))
+
+    def _is_due(self, cso: Cso, due: Due) -> bool:
+        """SYN-2 within the extent of SYN-4. One never evaluated may be younger than the run: only its number tells."""
+        in_extent = cso.change_seq <= due.max_seq
+        existed = cso.config_version > 0
+        if due.everything:
+            return in_extent or existed
+        turns_at = self._tables.cso_turns.get(cso.id)
+        stale = cso.rule_stamp != due.stamps[cso.type_id] and cso.config_version < due.config_version
+        return (
+            cso.failed
+            or (cso.change_seq > cso.synced_seq and in_extent)
+            or (stale and (existed or in_extent))
+            or (turns_at is not None and turns_at <= due.now)
+        )
+
+    async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]:
+        found = (self._tables.mvos.get(mvo_id) for mvo_id in sorted(set(ids)))
+        return [mvo for mvo in found if mvo is not None]
+
+    async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
+        wanted = set(mvo_ids)
+        joined = (cso for cso in self._tables.csos.values() if cso.mvo_id is not None and cso.mvo_id in wanted)
+        return sorted(joined, key=lambda cso: cso.id)
+
+    async def mvo_refs(self, mvo_ids: Sequence[MvoId]) -> list[MvoRef]:
+        wanted = set(mvo_ids)
+        return [ref for key, ref in sorted(self._tables.mvo_refs.items(), key=lambda item: item[0]) if key[0] in wanted]
+
+    async def match_candidates(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
+        wanted = set(hashes)
+        hits = [
+            KeyHit(key_hash, row.key, mvo_id)
+            for (mvo_id, of, key_hash), row in self._tables.match_keys.items()
+            if of == attr and row.type_id == type_id and key_hash in wanted
+        ]
+        return sorted(hits, key=lambda hit: (hit.key_hash, hit.object_id))
+
+    async def match_keys_of(self, mvo_ids: Sequence[MvoId]) -> list[tuple[MvoId, str, bytes, str]]:
+        wanted = set(mvo_ids)
+        keys = ((*key, row.key) for key, row in self._tables.match_keys.items() if key[0] in wanted)
+        return sorted(keys)
+
+    async def reservations(self, name: str, hashes: Sequence[bytes]) -> list[Reservation]:
+        found = (self._tables.reservations.get((name, key_hash)) for key_hash in sorted(set(hashes)))
+        return [reservation for reservation in found if reservation is not None]
+
+    async def reservations_of(self, mvo_ids: Sequence[MvoId]) -> list[Reservation]:
+        wanted = set(mvo_ids)
+        held = (one for one in self._tables.reservations.values() if one.mvo_id is not None and one.mvo_id in wanted)
+        return sorted(held, key=lambda one: (one.mvo_id or 0, one.name, one.value_hash))
+
+    async def proposal_ranges(self, run: RunId, kind: str, size: int) -> list[IdRange]:
+        return cut((one.n for one in self._proposals(run, kind) if one.n is not None), size)
+
+    async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
+        numbered = ((one.n, one) for one in self._proposals(run, kind) if one.n is not None and lo <= one.n <= hi)
+        return [one for _, one in sorted(numbered, key=lambda pair: pair[0])]
+
+    def _proposals(self, run: RunId, kind: str) -> Iterator[Proposal]:
+        return (one for (of, what, _), one in self._tables.proposals.items() if (of, what) == (run, kind))
+
+    async def guard_op_ranges(self, run: RunId, point: GuardPoint, size: int) -> list[IdRange]:
+        return cut((op.object_id for op in self._listed(run, point)), size)
+
+    async def guard_ops(self, run: RunId, point: GuardPoint, lo: int, hi: int) -> list[GuardOp]:
+        found = (op for op in self._listed(run, point) if lo <= op.object_id <= hi)
+        return sorted(found, key=lambda op: op.object_id)
+
+    def _listed(self, run: RunId, point: str) -> Iterator[GuardOp]:
+        ops = self._tables.guard_ops.items()
+        return (op for (of, at, _), op in ops if (of, at) == (run, point) and op.verdict == "listed")
+
+    async def due_deletions(
+        self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime
+    ) -> list[tuple[TypeId, MvoId]]:
+        return sorted(
+            (mvo.type_id, mvo.id)
+            for mvo in self._tables.mvos.values()
+            if mvo.state is MvoState.PENDING_DELETION and mvo.type_id in mvo_types
+            if mvo.delete_after is not None and mvo.delete_after <= now
+            if self._deletion_is_ripe(mvo, run)
+        )
+
+    def _deletion_is_ripe(self, mvo: Mvo, run: RunId | None) -> bool:
+        """Not while a new join of the system that scheduled it may still rescue the object (SYN-94)."""
+        by = (mvo.deletion or {}).get("run")
+        if run is not None:
+            return by == run
+        scheduler = self._tables.runs.get(by) if by is not None else None
+        if scheduler is None or scheduler.system is None:
+            return True
+        return any(
+            later.system == scheduler.system and later.id >= scheduler.id and self._has_closed(later.id, "match.settle")
+            for later in self._tables.runs.values()
+        )
+
+    def _has_closed(self, run: RunId, step: str) -> bool:
+        return any(one.is_closed for (of, _), one in self._tables.steps.items() if of == run and one.name == step)
+
+    async def outbound_ranges(
+        self, stamps: dict[TypeId, int], config_version: int, now: datetime, size: int
+    ) -> list[IdRange]:
+        return cut((mvo.id for mvo in self._owed_outbound(stamps, config_version, now)), size)
+
+    async def outbound_mvos(
+        self, stamps: dict[TypeId, int], config_version: int, now: datetime, lo: int, hi: int
+    ) -> list[Mvo]:
+        owed = (mvo for mvo in self._owed_outbound(stamps, config_version, now) if lo <= mvo.id <= hi)
+        return sorted(owed, key=lambda mvo: mvo.id)
+
+    def _owed_outbound(self, stamps: dict[TypeId, int], config_version: int, now: datetime) -> Iterator[Mvo]:
+        for mvo in self._tables.mvos.values():
+            if not mvo.evaluated or mvo.type_id not in stamps:
+                continue
+            stale = mvo.outbound_stamp != stamps[mvo.type_id] and mvo.outbound_version < config_version
+            turns_at = self._tables.mvo_turns.get(mvo.id)
+            if mvo.outbound_due or stale or (turns_at is not None and turns_at <= now):
+                yield mvo
+
+    # --- export
+
+    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
+        now = self._clock()
+        return sorted(
+            (export.id, export.type_id, export.kind.value)
+            for export in self._tables.exports.values()
+            if export.system_id == system and export.state in (ExportState.READY, ExportState.UNCONFIRMED)
+            if export.not_before is None or export.not_before <= now
+            if self._tables.csos[export.cso_id].state is not CsoState.OBSOLETE
+            if self._outbound_is_over(export.staged_run)
+            if run is None or self._counted(run, export)
+        )
+
+    def _outbound_is_over(self, run: RunId) -> bool:
+        staged_by = self._tables.runs.get(run)
+        return staged_by is not None and (staged_by.ended_at is not None or self._has_closed(run, "outbound"))
+
+    def _counted(self, run: RunId, export: PendingExport) -> bool:
+        op = self._tables.guard_ops.get((run, GuardPoint.EXPORT_WRITES.value, export.id))
+        return op is not None and op.verdict == "listed" and op.op == export.kind.value
+
+    async def exports(self, ids: Sequence[ExportId]) -> list[PendingExport]:
+        found = (self._tables.exports.get(export_id) for export_id in set(ids))
+        return _by_id(export for export in found if export is not None)
+
+    async def exports_of(self, cso_ids: Sequence[CsoId]) -> list[PendingExport]:
+        wanted = set(cso_ids)
+        return _by_id(export for export in self._tables.exports.values() if export.cso_id in wanted)
+
+    async def confirmable_exports(self, system: SystemId, after: ExportId, limit: int) -> list[PendingExport]:
+        sent = (ExportState.EXPORTED, ExportState.UNCONFIRMED)
+        found = (one for one in self._tables.exports.values() if one.system_id == system and one.state in sent)
+        return _by_id(one for one in found if one.id > after)[:limit]
+
+
+def _by_id(exports: Iterable[PendingExport]) -> list[PendingExport]:
+    return sorted(exports, key=lambda export: export.id)

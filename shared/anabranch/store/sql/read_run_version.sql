@@ -1,0 +1,1 @@
+SELECT config_version FROM run WHERE id = $1

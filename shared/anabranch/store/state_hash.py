@@ -1,0 +1,77 @@
+"""What two databases that went through the same history have in common.
+
+A fleet of many workers, killed and repeated, must leave what one undisturbed worker leaves. Both states are written
+out as canonical lines, with names where the database has numbers, and without what depends on who did it and when:
+attempts, instants, runs, sequence numbers. Each section has a hash of its own, so that a difference says where to
+look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from anabranch.store.sql_files import sql
+
+if TYPE_CHECKING:
+    from anabranch.store.pool import Connection
+
+_PREFETCH: Final = 5_000
+SECTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "csos": ("hash_csos",),
+    "cso references": ("hash_cso_references",),
+    "joins": ("hash_joins",),
+    "mvos": ("hash_mvos",),
+    "mvo references": ("hash_mvo_references",),
+    "pending exports": ("hash_exports", "hash_export_references"),
+    "reservations": ("hash_reservations",),
+    "open errors and due": ("hash_due_csos", "hash_due_mvos"),
+}
+"""Section to the statements that write its lines."""
+
+
+class StateHash(msgspec.Struct, frozen=True):
+    """SHA-256 in hex: over everything, and over each section."""
+
+    overall: str
+    sections: dict[str, str]
+
+
+async def state_hash(connection: Connection) -> StateHash:
+    """The hash of one snapshot of the database; nothing is written, memory stays small.
+
+    The connection must not be inside a transaction.
+    """
+    sections = {}
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        for section in SECTIONS:
+            digest = sha256()
+            async for line in _lines(connection, section):
+                digest.update(line.encode())
+                digest.update(b"\n")
+            sections[section] = digest.hexdigest()
+    overall = sha256("".join(f"{name} {value}\n" for name, value in sections.items()).encode())
+    return StateHash(overall.hexdigest(), sections)
+
+
+async def state_lines(connection: Connection, section: str) -> list[str]:
+    """The canonical lines of one section, to see where two states differ."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return [line async for line in _lines(connection, section)]
+
+
+async def _lines(connection: Connection, section: str) -> AsyncIterator[str]:
+    for statement in SECTIONS[section]:
+        async for row in connection.cursor(sql(statement), prefetch=_PREFETCH):
+            yield row[0]
+
+
+async def counts(connection: Connection) -> dict[str, int]:
+    """Rows of each data table, and under `change_seq` the last number drawn.
+
+    Equal before and after means that nothing was added, removed or touched.
+    """
+    return {row["name"]: row["n"] for row in await connection.fetch(sql("count_rows"))}

@@ -1,0 +1,58 @@
+"""Pending exports as they shall be. Changes that name an MVO are rows of their own, found from the MVO's side too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from anabranch.model.changes import Changes
+from anabranch.model.objects import PendingExport, PendingRow
+from anabranch.store.sql_files import sql
+
+if TYPE_CHECKING:
+    from anabranch.store.pool import Connection
+
+# The order of the parameters of write_exports.sql; `version` besides for new rows.
+_FIELDS: Final = (
+    "id", "cso_id", "type_id", "system_id", "mvo_id", "kind", "state", "rows", "rule", "staged_run", "config_version",
+    "staged_now", "seen_seq", "sent_seq", "attempts", "not_before", "failure",
+)  # fmt: skip
+
+
+async def write_exports(connection: Connection, changes: Changes) -> None:
+    """What goes is gone, what is new (`version` 0) stands with version 1, what existed has a version higher by one."""
+    if changes.gone_exports:
+        await connection.execute(sql("forget_exports"), changes.gone_exports)
+    known = [one for one in changes.exports if one.version]
+    if known:
+        fields = [_fields(one) for one in known]
+        await connection.execute(sql("write_exports"), *(list(column) for column in zip(*fields, strict=True)))
+        await connection.execute(sql("remove_export_values"), [one.id for one in known])
+    new = [one for one in changes.exports if not one.version]
+    if new:
+        await connection.copy_records_to_table(
+            "pending_export", records=[(*_fields(one), 1) for one in new], columns=[*_FIELDS, "version"]
+        )
+    await _add_values(connection, changes.exports)
+
+
+def _fields(export: PendingExport) -> tuple[Any, ...]:
+    # Encoded here: the driver takes a list inside an array parameter for another dimension of the array.
+    plain = msgspec.Raw(msgspec.json.encode([row for row in export.rows if row.target_mvo_id is None]))
+    return tuple(plain if name == "rows" else getattr(export, name) for name in _FIELDS)
+
+
+async def _add_values(connection: Connection, exports: Sequence[PendingExport]) -> None:
+    rows = [_value(export, row) for export in exports for row in export.rows if row.target_mvo_id is not None]
+    if rows:
+        await connection.copy_records_to_table(
+            "pe_value",
+            records=rows,
+            columns=["export_id", "attr", "op", "target_mvo_id", "raw", "state", "refuted"],
+        )
+
+
+def _value(export: PendingExport, row: PendingRow) -> tuple[Any, ...]:
+    return export.id, row.attr, row.op, row.target_mvo_id, row.raw, row.state, row.refuted

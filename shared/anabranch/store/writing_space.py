@@ -1,0 +1,128 @@
+"""A batch's changes of the connector spaces: objects, links, references, keys.
+
+What leaves goes first, so that the places it held (a slot at an MVO, an anchor) are free for what comes in the same
+commit; what an arrival or a departure means for objects that refer to it comes last, so that nothing overwrites it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from anabranch.model.changes import Changes, CsoLink, CsoWrite, NewCso, RefChange
+from anabranch.store.sql_files import sql
+from anabranch.store.writing_metaverse import write_keys
+
+if TYPE_CHECKING:
+    from anabranch.store.pool import Connection
+
+
+async def write_space(connection: Connection, changes: Changes) -> None:
+    """The connector spaces are as `changes` says."""
+    fallen: list[int] = []
+    if changes.gone_csos:
+        fallen = [row[0] for row in await connection.fetch(sql("forget_csos"), changes.gone_csos)]
+    if changes.links:
+        await _free_links(connection, changes.links)
+    if changes.new_csos:
+        await _add_csos(connection, changes.new_csos)
+    if changes.links:
+        await _update_links(connection, changes.links)
+    if changes.csos:
+        await _update_csos(connection, changes.csos)
+    if changes.obsolete_csos:
+        await connection.execute(sql("obsolete_csos"), changes.obsolete_csos)
+    await _write_references(connection, changes.cso_refs)
+    await write_keys(connection, "cso_key", changes.cso_keys)
+    if fallen:
+        await connection.execute(sql("touch_fallen_csos"), fallen)
+    if changes.joined_csos:
+        await connection.execute(sql("mark_references_due"), changes.joined_csos)
+
+
+async def _add_csos(connection: Connection, csos: Sequence[NewCso]) -> None:
+    numbers = await connection.fetchval(sql("draw_change_numbers"), len(csos))
+    await connection.copy_records_to_table(
+        "cso",
+        records=[
+            (
+                one.id, one.type_id, one.partition, one.anchor, one.anchor_hash, one.secondary, one.secondary_hash,
+                one.state, one.doc, one.fingerprint, number,
+            )
+            for one, number in zip(csos, numbers, strict=True)
+        ],
+        columns=[
+            "id", "type_id", "partition", "anchor", "anchor_hash", "secondary", "secondary_hash",
+            "state", "doc", "fingerprint", "change_seq",
+        ],
+    )  # fmt: skip
+    await connection.copy_records_to_table(
+        "cso_sync",
+        records=[
+            (
+                one.id, one.type_id, one.system_id, one.state, number, one.mvo_id, one.join_type, one.join_rule,
+                one.refs_due,
+            )
+            for one, number in zip(csos, numbers, strict=True)
+        ],
+        columns=[
+            "cso_id", "type_id", "system_id", "state", "change_seq", "mvo_id", "join_type", "join_rule", "refs_due",
+        ],
+    )  # fmt: skip
+
+
+async def _update_csos(connection: Connection, csos: Sequence[CsoWrite]) -> None:
+    await connection.execute(
+        sql("write_csos"),
+        [one.id for one in csos],
+        [one.partition for one in csos],
+        [one.anchor for one in csos],
+        [one.anchor_hash for one in csos],
+        [one.secondary for one in csos],
+        [one.secondary_hash for one in csos],
+        [one.state for one in csos],
+        [one.doc for one in csos],
+        [one.fingerprint for one in csos],
+        [one.touch for one in csos],
+        [one.synced for one in csos],
+    )
+
+
+async def _free_links(connection: Connection, links: Sequence[CsoLink]) -> None:
+    await connection.execute(sql("free_moved_links"), [one.cso_id for one in links], [one.mvo_id for one in links])
+
+
+async def _update_links(connection: Connection, links: Sequence[CsoLink]) -> None:
+    await connection.execute(
+        sql("write_links"),
+        [one.cso_id for one in links],
+        [one.mvo_id for one in links],
+        [one.join_type for one in links],
+        [one.join_rule for one in links],
+        [one.synced_seq for one in links],
+        [one.rule_stamp for one in links],
+        [one.config_version for one in links],
+        [one.turns_at for one in links],
+        [one.contributions for one in links],
+        [one.refs_due for one in links],
+        [one.failed for one in links],
+        [one.released for one in links],
+    )
+
+
+async def _write_references(connection: Connection, changes: Sequence[RefChange]) -> None:
+    gone = [(one.cso_id, one.attr, raw) for one in changes for raw in one.remove]
+    if gone:
+        ids, attrs, raws = zip(*gone, strict=True)
+        await connection.execute(sql("remove_cso_refs"), ids, attrs, raws)
+    new = [
+        (one.cso_id, one.type_id, one.attr, raw, by_anchor, by_secondary)
+        for one in changes
+        for raw, by_anchor, by_secondary in one.add
+    ]
+    if new:
+        await connection.copy_records_to_table(
+            "cso_ref",
+            records=new,
+            columns=["cso_id", "type_id", "attr", "raw", "anchor_hash", "secondary_hash"],
+        )

@@ -1,0 +1,126 @@
+"""Keepers as the data suite sees them: a transaction to write in, a reader, and runs that have come this or that far.
+
+The suite holds every keeper to the same promises, so it sees no more of one than this. The fence is another suite's
+business: a unit here is a plain transaction that commits at the end of its block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from tests.builders import NOW, a_claimed
+
+from anabranch.model.changes import Changes
+from anabranch.model.enums import RunKind, StepState
+from anabranch.model.fleet import Claimed
+from anabranch.model.identity import CsoId, RunId, SystemId
+from anabranch.store.pool import open_pool
+from anabranch.store.port import Moved, Reader, ReferenceTargets
+from anabranch.store.reading import PgReader
+from anabranch.store.writing import PgWriter
+
+if TYPE_CHECKING:
+    from anabranch.store.pool import Pool
+
+
+class DataUnit(Reader, Protocol):
+    """The data verbes of `Unit`."""
+
+    async def lock(self, changes: Changes) -> Moved: ...
+
+    async def persist(self, changes: Changes) -> None: ...
+
+    async def order_proposals(self, run: RunId, kind: str) -> int: ...
+
+    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int: ...
+
+    async def purge_run_data(self, run: RunId) -> None: ...
+
+
+class DataKeeper(Protocol):
+    """What the data suite needs of a keeper."""
+
+    def unit(self, claimed: Claimed) -> AbstractAsyncContextManager[DataUnit]:
+        """A transaction that commits at the end of the block and undoes everything on an exception."""
+
+    def reader(self) -> AbstractAsyncContextManager[Reader]:
+        """A reader of what is committed."""
+
+    async def a_run(self, run: RunId, system: SystemId, step: str, state: StepState, *, ended: bool = False) -> None:
+        """A sync run of that system stands there with one step in that state."""
+
+
+async def write(keeper: DataKeeper, changes: Changes, batch: int = 1) -> Moved:
+    """The changes are committed unless something moved; the answer says what."""
+    async with keeper.unit(a_claimed(batch)) as unit:
+        moved = await unit.lock(changes)
+        if not moved:
+            await unit.persist(changes)
+    return moved
+
+
+class _PgDataUnit(PgReader, PgWriter):
+    def __init__(self, connection: object, claimed: Claimed) -> None:
+        PgReader.__init__(self, connection)  # type: ignore[arg-type]
+        PgWriter.__init__(self, connection, claimed)  # type: ignore[arg-type]
+
+
+class PgDataKeeper:
+    """The PostgreSQL keeper's data half over a migrated database."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    @asynccontextmanager
+    async def unit(self, claimed: Claimed) -> AsyncIterator[DataUnit]:
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield _PgDataUnit(connection, claimed)
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[Reader]:
+        async with self.pool.acquire() as connection:
+            yield PgReader(connection)
+
+    async def a_run(self, run: RunId, system: SystemId, step: str, state: StepState, *, ended: bool = False) -> None:
+        async with self.pool.acquire() as connection:
+            await connection.execute(
+                "INSERT INTO config_version (version, digest, document, stamps, change_class, difference, author)"
+                " VALUES (1, '', '{}', '{}', 'cosmetic', '{}', '') ON CONFLICT DO NOTHING"
+            )
+            await connection.execute(
+                "INSERT INTO system (id, key) OVERRIDING SYSTEM VALUE VALUES ($1, 'system ' || $1::integer)"
+                " ON CONFLICT DO NOTHING",
+                system,
+            )
+            execution = await connection.fetchval(
+                "INSERT INTO execution (name, config_version, trace_id, span_id) VALUES ('', 1, '', '') RETURNING id"
+            )
+            await connection.execute(
+                "INSERT INTO run (id, execution_id, grp, n, profile, kind, system_id, state, config_version, page_size,"
+                " batch_size, deadline_after, span_id, ended_at) OVERRIDING SYSTEM VALUE"
+                " VALUES ($1, $2, 1, 1, '', $3, $4, $5, 1, 1, 1, '1h', '', $6)",
+                run,
+                execution,
+                RunKind.DELTA_SYNC,
+                system,
+                "cancelled" if ended else "queued",
+                NOW if ended else None,
+            )
+            await connection.execute(
+                "INSERT INTO run_step (run_id, ordinal, name, state, span_id) VALUES ($1, 1, $2, $3, '')",
+                run,
+                step,
+                state,
+            )
+
+
+@asynccontextmanager
+async def postgres_keeper(url: str) -> AsyncIterator[PgDataKeeper]:
+    """A keeper over the database, its connections closed at the end."""
+    pool = await open_pool(url, "data-suite", most=4)
+    try:
+        yield PgDataKeeper(pool)
+    finally:
+        await pool.close()

@@ -1,0 +1,722 @@
+"""What every keeper promises of executions, runs, steps and batches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from tests.promises.fleet_keepers import (
+    LEASE,
+    FleetKeeper,
+    a_configuration,
+    apply,
+    close,
+    end,
+    pass_step,
+    plan,
+    postgres_fleet,
+    start,
+    take,
+    try_claim,
+)
+from tests.promises.memory_keepers import memory_fleet
+
+from anabranch.model.enums import FailedReason, GuardPoint, RunKind, RunState, WorkerKind
+from anabranch.model.errors import ClaimLost, Permanent
+from anabranch.model.fleet import NewBatch
+from anabranch.model.identity import ClaimId, RunId, WorkerId
+from anabranch.protocol.steps import STEPS
+from anabranch.store.port import Store
+
+IMPORT, SYNC, EXPORT = WorkerKind.IMPORT, WorkerKind.SYNC, WorkerKind.EXPORT
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def place(request: pytest.FixtureRequest) -> str | None:
+    """The address of a database of this test's own, or None for this process."""
+    address: str | None = request.getfixturevalue("database") if request.param == "postgres" else None
+    return address
+
+
+@pytest.fixture
+async def keeper(place: str | None) -> AsyncIterator[FleetKeeper]:
+    async with memory_fleet() if place is None else postgres_fleet(place) as made:
+        yield made
+
+
+@pytest.fixture
+def store(keeper: FleetKeeper) -> Store:
+    return keeper.store
+
+
+async def _run_through(store: Store, run: RunId, kind: RunKind, worker: WorkerKind, first: int = 1) -> None:
+    for ordinal in range(first, len(STEPS[kind]) + 1):
+        await pass_step(store, run, ordinal, worker)
+
+
+# --- claims
+
+
+@pytest.mark.behaviour("FLT-3")
+async def test_a_claim_raises_the_epoch_and_tells_all_of_the_run(store: Store) -> None:
+    run = await start(store, "hr-import")
+    claimed = await take(store)
+    assert (claimed.run, claimed.epoch, claimed.role, claimed.step, claimed.losses) == (run, 1, "plan", "import", 0)
+    assert claimed.now.tzinfo is not None
+    assert claimed.previous_span_id is None
+
+
+async def test_a_claimed_batch_is_not_given_twice(store: Store) -> None:
+    await start(store, "hr-import")
+    claimed = await take(store)
+    assert await try_claim(store, IMPORT, claimed.batch) is None
+    assert await try_claim(store, IMPORT) is None
+
+
+async def test_a_repeated_claim_gives_the_same_batch(store: Store) -> None:
+    await start(store, "hr-import")
+    first = await try_claim(store, IMPORT, claim="mine")
+    assert first is not None
+    again = await try_claim(store, IMPORT, claim="mine")
+    assert again == first
+
+
+async def test_a_batch_of_another_kind_is_refused(store: Store) -> None:
+    await start(store, "hr-import")
+    assert await try_claim(store, SYNC) is None
+
+
+@pytest.mark.behaviour("FLT-3", "FLT-7")
+async def test_an_expired_lease_is_taken_over_and_counts_a_loss(keeper: FleetKeeper, store: Store) -> None:
+    await start(store, "hr-import")
+    first = await take(store)
+    await keeper.pass_time(LEASE + 1)
+    second = await take(store, batch=first.batch, worker="w2")
+    assert (second.epoch, second.losses, second.previous_span_id) == (2, 1, first.span_id)
+
+
+async def test_a_lease_further_ahead_than_one_lease_is_over(keeper: FleetKeeper, store: Store) -> None:
+    await start(store, "hr-import")
+    await take(store)
+    await keeper.pass_time(-60)
+    assert (await take(store, worker="w2")).epoch == 2
+
+
+@pytest.mark.behaviour("FLT-4")
+async def test_a_zombie_writes_nothing_after_a_takeover(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    zombie = await take(store)
+    await keeper.pass_time(LEASE + 1)
+    await take(store, worker="w2")
+    with pytest.raises(ClaimLost):
+        await plan(store, zombie, 3)
+    assert await keeper.states(run) == {"leased": 1}
+
+
+@pytest.mark.behaviour("FLT-4")
+@pytest.mark.parametrize("verb", ["hand_back", "fail", "split", "dead"])
+async def test_every_write_to_a_batch_carries_the_claim(keeper: FleetKeeper, store: Store, verb: str) -> None:
+    await start(store, "hr-import")
+    zombie = await take(store)
+    await keeper.pass_time(LEASE + 1)
+    await take(store, worker="w2")
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "hand_back": lambda: store.hand_back(zombie),
+        "fail": lambda: store.fail(zombie, "late", 1.0, counts=True),
+        "split": lambda: store.split(zombie, [NewBatch(n=1, payload={})]),
+        "dead": lambda: store.dead(zombie, "late"),
+    }
+    with pytest.raises(ClaimLost):
+        await calls[verb]()
+
+
+async def test_an_expired_lease_that_nobody_took_may_commit(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    late = await take(store)
+    await keeper.pass_time(3600)
+    await plan(store, late, 0)
+    assert await keeper.states(run) == {"done": 1}
+
+
+@pytest.mark.behaviour("SCH-23")
+async def test_systems_are_served_in_turn(store: Store) -> None:
+    await store.start_execution("hr-import", "tester")
+    await store.sweep(LEASE)
+    await plan(store, await take(store), 5)
+    await store.start_execution("crm-import", "tester")
+    await store.sweep(LEASE)
+    systems = [(await take(store)).system for _ in range(3)]
+    assert len(set(systems[:2])) == 2
+
+
+@pytest.mark.behaviour("EXP-20")
+async def test_a_system_takes_no_more_calls_than_it_allows(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-export")
+    assert not (await pass_step(store, run, 1, EXPORT)).held
+    await plan(store, await take(store, EXPORT), 3)
+    first = await take(store, EXPORT)
+    assert await try_claim(store, EXPORT) is None
+    assert await try_claim(store, EXPORT, type(first.batch)(first.batch + 1)) is None
+    await end(store, first)
+    assert await try_claim(store, EXPORT) is not None
+
+
+async def test_an_expired_call_keeps_its_place_for_whoever_takes_it_over(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-export")
+    await pass_step(store, run, 1, EXPORT)
+    await plan(store, await take(store, EXPORT), 2)
+    first = await take(store, EXPORT)
+    await keeper.pass_time(LEASE + 1)
+    assert (await take(store, EXPORT)).batch == first.batch
+
+
+# --- a batch's life
+
+
+async def test_a_unit_that_ends_nothing_is_refused_and_undone(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    claimed = await take(store)
+    with pytest.raises(RuntimeError, match="neither done nor advance"):
+        async with store.unit(claimed) as unit:
+            await unit.add_batches([NewBatch(n=1, payload={})])
+    assert await keeper.states(run) == {"leased": 1}
+
+
+async def test_a_plan_that_does_not_seal_is_refused(store: Store) -> None:
+    await start(store, "hr-import")
+    claimed = await take(store)
+    with pytest.raises(RuntimeError, match="without a seal"):
+        await end(store, claimed)
+
+
+async def test_an_error_in_the_block_undoes_everything(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    claimed = await take(store)
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012  (the block is what is tested)
+        async with store.unit(claimed) as unit:
+            await unit.add_batches([NewBatch(n=1, payload={})])
+            await unit.seal()
+            await unit.done({})
+            raise ZeroDivisionError
+    assert await keeper.states(run) == {"leased": 1}
+
+
+@pytest.mark.behaviour("FLT-5")
+async def test_a_step_of_a_batch_moves_the_cursor_and_clears_both_counts(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    await plan(store, await take(store), 1)
+    page = await take(store)
+    assert await store.fail(page, "once", 0.0, counts=True) == "ready"
+    page = await take(store, batch=page.batch)
+    async with store.unit(page) as unit:
+        await unit.advance({"page": 1}, {"read": 5})
+    async with store.unit(page) as unit:
+        await unit.advance({"page": 2}, {"read": 6})
+    await keeper.pass_time(LEASE + 1)
+    again = await take(store, batch=page.batch)
+    assert (again.cursor, again.counters, again.failures, again.losses) == ({"page": 2}, {"read": 11}, 0, 1)
+    await end(store, again, {"read": 1})
+    assert await keeper.states(run) == {"done": 2}
+
+
+async def test_a_handed_back_batch_is_ready_at_once_and_counts_nothing(store: Store) -> None:
+    await start(store, "hr-import")
+    claimed = await take(store)
+    await store.hand_back(claimed)
+    again = await take(store)
+    assert (again.failures, again.losses, again.epoch) == (0, 0, 2)
+
+
+@pytest.mark.behaviour("FLT-11")
+async def test_a_failed_batch_waits_for_its_backoff(keeper: FleetKeeper, store: Store) -> None:
+    await start(store, "hr-import")
+    claimed = await take(store)
+    assert await store.fail(claimed, "no answer", 30.0, counts=True) == "ready"
+    assert await try_claim(store, IMPORT) is None
+    await keeper.pass_time(31)
+    assert (await take(store)).failures == 1
+
+
+@pytest.mark.behaviour("FLT-10")
+async def test_the_fifth_failure_asks_for_a_split_and_the_batch_stays_leased(store: Store) -> None:
+    await start(store, "hr-import")
+    await plan(store, await take(store), 1)
+    fates = []
+    for _ in range(5):
+        claimed = await take(store)
+        fates.append(await store.fail(claimed, "bad", 0.0, counts=True))
+    assert fates == ["ready"] * 4 + ["split"]
+    assert await try_claim(store, IMPORT) is None
+    await store.split(claimed, [NewBatch(n=1, payload={}, total=5), NewBatch(n=2, payload={}, total=5)])
+    children = [await take(store), await take(store)]
+    assert [(child.failures, child.losses) for child in children] == [(0, 0), (0, 0)]
+
+
+async def test_a_plan_that_fails_five_times_is_dead_and_fails_the_run(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    fates = [await store.fail(await take(store), "bad", 0.0, counts=True) for _ in range(5)]
+    assert fates[-1] == "dead"
+    await close(store, run, 1)
+    assert run in (await store.sweep(LEASE)).runs_ended
+
+
+@pytest.mark.behaviour("FLT-9")
+async def test_batches_of_an_ordered_step_go_one_by_one(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-sync")
+    for ordinal in (1, 2, 3):
+        await pass_step(store, run, ordinal, SYNC)
+    await plan(store, await take(store, SYNC), 3)
+    assert await keeper.states(run) == {"done": 4, "ready": 1, "blocked": 2}
+    await end(store, await take(store, SYNC))
+    assert await keeper.states(run) == {"done": 5, "ready": 1, "blocked": 1}
+
+
+@pytest.mark.behaviour("FLT-9", "FLT-10")
+async def test_children_take_the_place_of_their_parent_in_an_ordered_step(store: Store) -> None:
+    run = await start(store, "hr-sync")
+    for ordinal in (1, 2, 3):
+        await pass_step(store, run, ordinal, SYNC)
+    await plan(store, await take(store, SYNC), 2)
+    parent = await take(store, SYNC)
+    await store.split(parent, [NewBatch(n=1, payload={"child": 1}), NewBatch(n=2, payload={"child": 2})])
+    order = []
+    for _ in range(3):
+        claimed = await take(store, SYNC)
+        assert await try_claim(store, SYNC) is None
+        order.append(claimed.payload)
+        await end(store, claimed)
+    assert order == [{"child": 1}, {"child": 2}, {"n": 2}]
+
+
+# --- barriers
+
+
+@pytest.mark.behaviour("FLT-8")
+async def test_a_step_closes_when_it_is_sealed_and_nothing_is_unfinished(store: Store) -> None:
+    run = await start(store, "hr-import")
+    assert not (await close(store, run, 1)).closed
+    await plan(store, await take(store), 2)
+    assert not (await close(store, run, 1)).closed
+    await end(store, await take(store))
+    assert not (await close(store, run, 1)).closed
+    await end(store, await take(store))
+    closed = await close(store, run, 1)
+    assert (closed.closed, closed.next_step) == (True, "apply.propose")
+
+
+@pytest.mark.behaviour("FLT-8")
+async def test_closing_again_changes_nothing(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    await pass_step(store, run, 1, IMPORT)
+    again = await close(store, run, 1)
+    assert (again.closed, again.next_step) == (False, None)
+    assert await keeper.states(run) == {"done": 1, "ready": 1}
+
+
+async def test_the_closer_may_take_the_next_plan_batch_at_once(store: Store) -> None:
+    run = await start(store, "hr-import")
+    await plan(store, await take(store), 0)
+    closed, taken = await store.close_phase(
+        run, 1, ("a" * 16, "b" * 16, "c" * 16), (WorkerId("w1"), IMPORT, ClaimId("next"), LEASE)
+    )
+    assert closed.closed
+    assert taken is not None
+    assert (taken.ordinal, taken.role, taken.claim, taken.epoch) == (2, "plan", "next", 1)
+    assert (taken.step_span_id, taken.span_id) == ("a" * 16, "c" * 16)
+    await plan(store, taken, 0)
+
+
+async def test_a_closer_of_another_kind_leaves_the_plan_batch(store: Store) -> None:
+    run = await start(store, "hr-import")
+    await plan(store, await take(store), 0)
+    closed, taken = await store.close_phase(run, 1, (), (WorkerId("w1"), SYNC, ClaimId("next"), LEASE))
+    assert closed.closed
+    assert taken is None
+
+
+@pytest.mark.behaviour("FLT-8")
+async def test_a_dead_batch_in_a_gate_fails_the_run_and_nothing_later_opens(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    await plan(store, await take(store), 2)
+    await store.dead(await take(store), "cannot be read")
+    assert not (await close(store, run, 1)).closed
+    assert await try_claim(store, IMPORT) is None
+    assert (await store.sweep(LEASE)).runs_ended == (run,)
+    assert await keeper.states(run) == {"done": 1, "dead": 1, "cancelled": 1}
+    assert await store.cancel_run(run, "tester") is RunState.FAILED
+
+
+@pytest.mark.behaviour("FLT-8")
+async def test_a_dead_batch_in_a_tolerant_step_counts_as_arrived(store: Store) -> None:
+    run = await start(store, "hr-import")
+    for ordinal in (1, 2):
+        await pass_step(store, run, ordinal, IMPORT)
+    await plan(store, await take(store), 1)
+    await store.dead(await take(store), "poisoned")
+    assert (await close(store, run, 3)).next_step == "detect.count"
+
+
+async def test_the_sweep_names_steps_that_nobody_closed(store: Store) -> None:
+    run = await start(store, "hr-import")
+    await plan(store, await take(store), 1)
+    await close(store, run, 1)
+    assert (await store.sweep(LEASE)).steps_due == ()
+    await end(store, await take(store))
+    assert (await store.sweep(LEASE)).steps_due == ((run, 1),)
+
+
+@pytest.mark.behaviour("AUD-9")
+async def test_a_run_without_a_fault_is_completed(store: Store) -> None:
+    run = await start(store, "hr-import")
+    await _run_through(store, run, RunKind.FULL_IMPORT, IMPORT)
+    assert await store.cancel_run(run, "tester") is RunState.COMPLETED
+
+
+@pytest.mark.behaviour("AUD-8")
+async def test_a_run_that_does_not_add_up_is_failed(store: Store) -> None:
+    run = await start(store, "hr-import")
+    await plan(store, await take(store), 1)
+    await end(store, await take(store), {"read": 3, "added": 2})
+    await close(store, run, 1)
+    await _run_through(store, run, RunKind.FULL_IMPORT, IMPORT, first=2)
+    assert await store.cancel_run(run, "tester") is RunState.FAILED
+
+
+# --- relay
+
+
+async def test_a_batch_is_published_once_in_thirty_seconds_of_a_bus_epoch(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    limits = {IMPORT: 10}
+    (hint,) = await store.due_hints(1, limits, 30.0)
+    assert (hint.run, hint.system, hint.phase, hint.version) == (run, "hr", "1.import", 1)
+    assert await store.due_hints(1, limits, 30.0) == []
+    assert len(await store.due_hints(2, limits, 30.0)) == 1
+    await keeper.pass_time(31)
+    assert len(await store.due_hints(2, limits, 30.0)) == 1
+
+
+async def test_a_batch_that_comes_back_is_published_at_once(store: Store) -> None:
+    await start(store, "hr-import")
+    await store.due_hints(1, {IMPORT: 10}, 30.0)
+    await store.hand_back(await take(store))
+    assert len(await store.due_hints(1, {IMPORT: 10}, 30.0)) == 1
+
+
+async def test_a_leased_batch_is_published_only_when_its_lease_is_over(keeper: FleetKeeper, store: Store) -> None:
+    await start(store, "hr-import")
+    await take(store)
+    assert await store.due_hints(1, {IMPORT: 10}, 30.0) == []
+    await keeper.pass_time(LEASE + 1)
+    assert len(await store.due_hints(1, {IMPORT: 10}, 30.0)) == 1
+
+
+@pytest.mark.behaviour("FLT-20", "SCH-23")
+async def test_hints_stop_at_the_window_and_systems_share_it(store: Store) -> None:
+    await start(store, "hr-import")
+    await plan(store, await take(store), 9)
+    await store.start_execution("crm-import", "tester")
+    await store.sweep(LEASE)
+    hints = await store.due_hints(1, {IMPORT: 3}, 30.0)
+    assert sorted(hint.system for hint in hints) == ["crm", "hr", "hr"]
+
+
+async def test_calls_are_published_as_far_as_their_system_takes_them(store: Store) -> None:
+    run = await start(store, "hr-export")
+    await pass_step(store, run, 1, EXPORT)
+    await plan(store, await take(store, EXPORT), 3)
+    (hint,) = await store.due_hints(1, {EXPORT: 10}, 30.0)
+    assert await store.due_hints(1, {EXPORT: 10}, 30.0) == []
+    await end(store, await take(store, EXPORT, hint.batch))
+    assert len(await store.due_hints(1, {EXPORT: 10}, 30.0)) == 1
+
+
+async def test_the_bus_epoch_is_raised_once_for_all_who_saw_it(store: Store) -> None:
+    seen = await store.bus_epoch()
+    assert await store.raise_bus_epoch(seen) == seen + 1
+    assert await store.raise_bus_epoch(seen) == seen + 1
+
+
+@pytest.mark.behaviour("SCH-25")
+async def test_one_leads_until_its_lease_ends_and_the_term_grows(keeper: FleetKeeper, store: Store) -> None:
+    first, second = WorkerId("s1"), WorkerId("s2")
+    term = await store.lead(first, 15.0)
+    assert term is not None
+    assert await store.lead(second, 15.0) is None
+    assert await store.lead(first, 15.0) == term
+    await keeper.pass_time(16)
+    assert await store.lead(second, 15.0) == term + 1
+    await store.resign(second)
+    assert await store.lead(first, 15.0) == term + 2
+
+
+# --- the end of a run
+
+
+@pytest.mark.behaviour("FLT-24")
+async def test_a_cancelled_run_waits_for_live_leases(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    await plan(store, await take(store), 3)
+    working = await take(store)
+    assert await store.cancel_run(run, "tester") is RunState.CANCELLING
+    assert (await store.sweep(LEASE)).runs_ended == ()
+    assert await keeper.states(run) == {"done": 1, "leased": 1, "cancelled": 2}
+    await end(store, working)
+    assert (await store.sweep(LEASE)).runs_ended == (run,)
+    assert await store.cancel_run(run, "tester") is RunState.CANCELLED
+
+
+@pytest.mark.behaviour("FLT-24", "TRAP-32")
+async def test_an_expired_lease_of_a_cancelled_run_is_ended_and_its_holder_fenced(
+    keeper: FleetKeeper, store: Store
+) -> None:
+    run = await start(store, "hr-import")
+    working = await take(store)
+    await store.cancel_run(run, "tester")
+    await keeper.pass_time(LEASE + 1)
+    assert (await store.sweep(LEASE)).runs_ended == (run,)
+    with pytest.raises(ClaimLost):
+        await plan(store, working, 1)
+
+
+@pytest.mark.behaviour("AUD-10")
+async def test_a_run_past_its_deadline_fails(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    await keeper.pass_time(24 * 3600 + 1)
+    assert (await store.sweep(LEASE)).runs_ended == (run,)
+    assert await store.cancel_run(run, "tester") is RunState.FAILED
+
+
+async def test_a_run_that_cannot_finish_leads_to_failed(store: Store) -> None:
+    run = await start(store, "hr-import")
+    await store.fail_run(run, FailedReason.INCOMPLETE_READ, "the file ends in the middle of a record")
+    await store.sweep(LEASE)
+    assert await store.cancel_run(run, "tester") is RunState.FAILED
+
+
+# --- executions
+
+
+@pytest.mark.behaviour("SCH-13")
+async def test_groups_run_one_after_the_other_and_their_runs_in_parallel(store: Store) -> None:
+    execution = await store.start_execution("imports", "tester")
+    runs = (await store.sweep(LEASE)).runs_started
+    assert len(runs) == 2
+    await _finish_imports(store, runs[:1])
+    assert (await store.sweep(LEASE)).runs_started == ()
+    await _finish_imports(store, runs[1:])
+    swept = await store.sweep(LEASE)
+    (sync,) = swept.runs_started
+    await _run_through(store, sync, RunKind.DELTA_SYNC, SYNC)
+    assert (await store.sweep(LEASE)).executions_ended == (execution,)
+
+
+async def _finish_imports(store: Store, runs: tuple[RunId, ...]) -> None:
+    """Batches of several runs lie about: only those of these runs are worked off."""
+    for run in runs:
+        for ordinal in range(1, len(STEPS[RunKind.FULL_IMPORT]) + 1):
+            others = []
+            while (claimed := await take(store)).run != run:
+                others.append(claimed)
+            await plan(store, claimed, 0)
+            for other in others:
+                await store.hand_back(other)
+            await close(store, run, ordinal)
+
+
+@pytest.mark.behaviour("SCH-14")
+async def test_a_failed_group_ends_its_execution(store: Store) -> None:
+    execution = await store.start_execution("imports", "tester")
+    first, second = (await store.sweep(LEASE)).runs_started
+    await store.cancel_run(first, "tester")
+    await _finish_imports(store, (second,))
+    swept = await store.sweep(LEASE)
+    assert swept.executions_ended == (execution,)
+    assert swept.runs_started == ()
+
+
+@pytest.mark.behaviour("SCH-14")
+async def test_an_execution_told_to_go_on_goes_on(store: Store) -> None:
+    await store.start_execution("stubborn", "tester")
+    (first,) = (await store.sweep(LEASE)).runs_started
+    await store.cancel_run(first, "tester")
+    await store.sweep(LEASE)
+    assert len((await store.sweep(LEASE)).runs_started) <= 1
+    assert (await take(store, SYNC)).kind is RunKind.DELTA_SYNC
+
+
+@pytest.mark.behaviour("SCH-24")
+async def test_starting_what_is_queued_returns_it(store: Store) -> None:
+    first = await store.start_execution("hr-import", "tester")
+    assert await store.start_execution("hr-import", "tester") == first
+    await store.sweep(LEASE)
+    assert await store.start_execution("hr-import", "tester") != first
+
+
+@pytest.mark.behaviour("SCH-19", "SCH-20")
+async def test_a_system_has_one_active_run_and_the_others_wait_in_order(store: Store) -> None:
+    run = await start(store, "hr-import")
+    await store.start_execution("hr-sync", "tester")
+    assert (await store.sweep(LEASE)).runs_started == ()
+    await store.cancel_run(run, "tester")
+    assert len((await store.sweep(LEASE)).runs_started) == 1
+
+
+async def test_an_unknown_name_is_refused_with_what_is_declared(store: Store) -> None:
+    with pytest.raises(Permanent, match=r"'nope'.*crm-import"):
+        await store.start_execution("nope", "tester")
+
+
+@pytest.mark.behaviour("FLT-16")
+async def test_a_pinned_now_is_the_time_of_its_runs(store: Store) -> None:
+    pinned = datetime(2024, 2, 29, 12, tzinfo=UTC)
+    await store.start_execution("hr-import", "tester", pinned)
+    await store.sweep(LEASE)
+    assert (await take(store)).now == pinned
+
+
+@pytest.mark.behaviour("SCH-26")
+async def test_cancelling_an_execution_cancels_all_of_its_runs(store: Store) -> None:
+    execution = await store.start_execution("imports", "tester")
+    runs = (await store.sweep(LEASE)).runs_started
+    await store.cancel_execution(execution, "tester")
+    swept = await store.sweep(LEASE)
+    assert set(swept.runs_ended) == set(runs)
+    assert swept.executions_ended == (execution,)
+
+
+# --- guards
+
+
+async def _a_held_import(keeper: FleetKeeper) -> RunId:
+    store = keeper.store
+    run = await start(store, "hr-import")
+    for ordinal in (1, 2, 3):
+        await pass_step(store, run, ordinal, IMPORT)
+    await keeper.set_population(run, "import_obsoletions", "person", 100)
+    await keeper.list_guard_ops(run, "import_obsoletions", "obsolete", "person", 21)
+    assert (await pass_step(store, run, 4, IMPORT)).held
+    return run
+
+
+@pytest.mark.behaviour("GRD-2", "GRD-4")
+async def test_a_tripped_guard_holds_the_run_before_the_guarded_step(keeper: FleetKeeper, store: Store) -> None:
+    run = await _a_held_import(keeper)
+    assert await try_claim(store, IMPORT) is None
+    assert (await store.sweep(LEASE)).steps_due == ()
+    await store.start_execution("hr-sync", "tester")
+    assert (await store.sweep(LEASE)).runs_started == ()
+    assert await store.cancel_run(run, "tester") is RunState.CANCELLING
+
+
+@pytest.mark.behaviour("GRD-2")
+async def test_a_count_within_bounds_opens_the_guarded_step(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-import")
+    for ordinal in (1, 2, 3):
+        await pass_step(store, run, ordinal, IMPORT)
+    await keeper.set_population(run, "import_obsoletions", "person", 100)
+    await keeper.list_guard_ops(run, "import_obsoletions", "obsolete", "person", 20)
+    assert (await pass_step(store, run, 4, IMPORT)).next_step == "detect.write"
+
+
+@pytest.mark.behaviour("GRD-5")
+async def test_a_release_carries_out_what_was_listed(keeper: FleetKeeper, store: Store) -> None:
+    run = await _a_held_import(keeper)
+    await store.release_hold(run, "operator", "the plant was closed")
+    assert (await store.sweep(LEASE)).steps_due == ((run, 4),)
+    assert (await close(store, run, 4)).next_step == "detect.write"
+    with pytest.raises(Permanent, match="not held"):
+        await store.release_hold(run, "operator")
+
+
+@pytest.mark.behaviour("GRD-6")
+async def test_a_rejection_drops_the_operations_and_ends_with_warnings(keeper: FleetKeeper, store: Store) -> None:
+    run = await _a_held_import(keeper)
+    await store.reject_hold(run, "operator", "the source is broken")
+    await close(store, run, 4)
+    async with store.reader() as reader:
+        assert await reader.guard_ops(run, GuardPoint.IMPORT_OBSOLETIONS, 0, 1000) == []
+    await _run_through(store, run, RunKind.FULL_IMPORT, IMPORT, first=5)
+    assert await store.cancel_run(run, "tester") is RunState.COMPLETED_WITH_WARNINGS
+
+
+@pytest.mark.behaviour("GRD-7")
+async def test_an_undecided_hold_counts_as_rejected_after_three_days(keeper: FleetKeeper, store: Store) -> None:
+    run = await _a_held_import(keeper)
+    await keeper.pass_time(72 * 3600 + 1)
+    assert (await store.sweep(LEASE)).steps_due == ((run, 4),)
+    async with store.reader() as reader:
+        assert await reader.guard_ops(run, GuardPoint.IMPORT_OBSOLETIONS, 0, 1000) == []
+
+
+@pytest.mark.behaviour("SCH-15")
+async def test_held_time_does_not_count_towards_the_deadline(keeper: FleetKeeper, store: Store) -> None:
+    run = await _a_held_import(keeper)
+    await keeper.pass_time(30 * 3600)
+    assert (await store.sweep(LEASE)).runs_ended == ()
+    await store.release_hold(run, "operator")
+    assert (await store.sweep(LEASE)).runs_ended == ()
+
+
+# --- turns
+
+
+@pytest.mark.behaviour("FLT-15")
+async def test_runs_of_two_systems_take_turns_in_order_of_start(store: Store) -> None:
+    first = await start(store, "hr-sync")
+    await plan(store, await take(store, SYNC), 0)
+    second = await start(store, "crm-sync")
+    await plan(store, await take(store, SYNC), 0)
+    assert (await close(store, first, 1)).next_step == "teardown"
+    assert (await close(store, second, 1)).next_step is None
+    assert (await store.sweep(LEASE)).steps_due == ((second, 1),)
+    assert (await close(store, second, 1)).next_step is None
+    await _run_through(store, first, RunKind.DELTA_SYNC, SYNC, first=2)
+    assert (await close(store, second, 1)).next_step == "teardown"
+
+
+@pytest.mark.behaviour("FLT-15")
+async def test_a_hold_gives_the_turn_up_and_waits_again_after_its_release(keeper: FleetKeeper, store: Store) -> None:
+    first = await start(store, "hr-sync")
+    for ordinal in range(1, 7):
+        await pass_step(store, first, ordinal, SYNC)
+    second = await start(store, "crm-sync")
+    await keeper.list_guard_ops(first, "metaverse_deletions", "delete", "person", 50)
+    held = await take(store, SYNC)
+    other = await take(store, SYNC)
+    held, other = (held, other) if held.run == first else (other, held)
+    await plan(store, held, 0)
+    assert (await close(store, first, 7)).held
+    await plan(store, other, 0)
+    assert (await close(store, second, 1)).next_step == "teardown"
+    await store.release_hold(first, "operator")
+    assert (await close(store, first, 7)).next_step is None
+
+
+# --- configuration
+
+
+@pytest.mark.behaviour("MOD-28")
+async def test_a_revision_comes_back_as_it_was_applied(store: Store) -> None:
+    revision = await store.revision()
+    assert revision.configuration == a_configuration()
+    assert set(revision.registry.systems) == {"hr", "crm"}
+    assert set(revision.inbound_stamps) == set(revision.registry.object_types.values())
+    assert set(revision.outbound_stamps) == set(revision.registry.metaverse_types.values())
+
+
+async def test_applying_the_same_again_makes_no_revision(store: Store) -> None:
+    before = await store.revision()
+    assert await apply(store, a_configuration()) == before.version
+
+
+async def test_a_name_keeps_its_number_through_revisions(store: Store) -> None:
+    before = await store.revision()
+    smaller = msgspec.structs.replace(a_configuration(), executions={})
+    version = await apply(store, smaller)
+    after = await store.revision()
+    assert version == after.version == before.version + 1
+    assert after.registry == before.registry
+    assert await store.revision(before.version) == before

@@ -1,0 +1,54 @@
+"""The schema of a database: made, checked, and refused where it is not ours to touch."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from anabranch.model.errors import Permanent
+from anabranch.store.migrate import check, migrate, migrations
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+async def _make_durable(url: str, setting: str = "on") -> None:
+    """The embedded servers of a test session forget commits on purpose, which `check` rightly refuses."""
+    name = urlsplit(url).path.removeprefix("/")
+    await _execute(url, f'ALTER DATABASE "{name}" SET synchronous_commit = {setting}')
+
+
+async def test_each_migration_is_applied_once_whoever_starts_together(empty_database: str) -> None:
+    applied = await asyncio.gather(*(migrate(empty_database) for _ in range(4)))
+    assert sorted(map(len, applied)) == [0, 0, 0, len(migrations())]
+    assert await migrate(empty_database) == []
+
+
+async def test_a_database_at_a_newer_schema_is_refused(database: str) -> None:
+    await _execute(database, "INSERT INTO schema_migration VALUES (9999, 'from_the_future')")
+    with pytest.raises(Permanent, match=r"9999.*upgrade this program"):
+        await migrate(database)
+    assert any("9999" in problem for problem in await check(database))
+
+
+async def test_a_migrated_database_may_be_used(database: str) -> None:
+    await _make_durable(database)
+    assert await check(database) == []
+
+
+async def test_a_database_without_a_schema_is_named(empty_database: str) -> None:
+    await _make_durable(empty_database)
+    (problem,) = await check(empty_database)
+    assert "migrate it first" in problem
+
+
+async def test_a_server_that_forgets_commits_is_refused(database: str) -> None:
+    await _make_durable(database, "off")
+    (problem,) = await check(database)
+    assert "synchronous_commit" in problem
