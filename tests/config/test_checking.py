@@ -72,9 +72,24 @@ BAD_NAMES_AND_TYPES = [
     ("{kind: housekeeping}", "{kind: housekeeping, system: register}", "a housekeeping run is about no system"),
     ("[directory-export]]", "[directory-exprt]]", "the run profile 'directory-exprt' is not declared; did you mean"),
     ("  night:", "  tidy:", "'tidy' is also a run profile"),
-    ('!= cs["last"]', '!= cs["lost"]', "the attribute 'lost' of register.pupil is not declared"),
-    ('!= cs["last"]', '!= mv["name"]', 'mv["name"] cannot be seen here'),
-    ('escape_dn(mv["login"])', 'escape_dn(mv["logon"])', "the attribute 'logon' of metaverse.pupil is not declared"),
+    ('!= cs["last"]', '!= cs["lost"]', "cs has no attribute 'lost'; did you mean 'last'?"),
+    ('!= cs["last"]', '!= mv["name"]', "mv is not visible here"),
+    ('!= cs["last"]', '+ cs["last"]', "a condition is true or false; this expression gives text"),
+    ('escape_dn(mv["login"])', 'escape_dn(mv["logon"])', "mv has no attribute 'logon'; did you mean 'login'?"),
+    ('lookup("houses"', 'lookup("horses"', "there is no table 'horses'; did you mean 'houses'?"),
+    ('unique_value("login"', 'unique_value("logins"', "there is no unique value 'logins'; did you mean 'login'?"),
+    (
+        "number: {to: number, from: {attribute: year}",
+        "number: {to: number, from: {expression: 'lower(mv[\"name\"])'}",
+        "the expression gives text and 'number' is decimal",
+    ),
+    (
+        "{from: {attribute: born}, equals: born}",
+        "{from: {expression: 'lower(cs[\"last\"])'}, equals: year}",
+        "the expression gives text and 'year' is integer",
+    ),
+    ("grace: 14d", "grace: 14d, condition: 'lower(mv[\"name\"])'", "a condition is true or false"),
+    ("grace: 14d", "grace: 14d, condition: 'cs[\"name\"] == 1'", "cs is not visible here"),
 ]
 
 
@@ -92,10 +107,9 @@ def test_what_does_not_fit_together_is_refused_with_its_place(faults: Faults, ol
 
 @pytest.mark.behaviour("MOD-31")
 def test_an_empty_any_is_refused(faults: Faults) -> None:
-    told = faults(("- {attribute: born, operator: not-present}", ""), ("        - any:\n", "        - any: []\n"))
-    assert told
-    (told_alone,) = faults(("scope:\n      all:\n", "scope: {any: []}\n    x-scope:\n      all:\n"))[:1]
-    assert "an empty 'any' is never true" in told_alone
+    (told,) = faults(("        - {expression: 'cs[", "        - {any: []}\n        - {expression: 'cs["))
+    line = SCHOOL[: SCHOOL.index("- {expression: 'cs[")].count("\n") + 1
+    assert told == f"school.yaml:{line}:17: an empty 'any' is never true; name at least one condition"
 
 
 @pytest.mark.behaviour("SYN-54")
@@ -146,9 +160,25 @@ rules:
     assert 'mv["login"] -> mv["name"] -> mv["number"] -> mv["login"]' in str(error.value)
 
 
+@pytest.mark.behaviour("MOD-31")
+def test_a_fault_in_an_expression_points_at_its_character(faults: Faults) -> None:
+    (told,) = faults(('join_text([cs["first"]', 'join_text([cs["frist"]'))
+    line = SCHOOL[: SCHOOL.index("join_text")].count("\n") + 1
+    column = SCHOOL.split("\n")[line - 1].index('cs["first"]') + 1
+    assert told == f"school.yaml:{line}:{column}: cs has no attribute 'frist'; did you mean 'first'?"
+
+
+def test_a_fault_in_a_folded_expression_tells_the_way_inside_it(faults: Faults) -> None:
+    whole = """{expression: 'join_text([cs["first"], cs["last"]], " ")'}"""
+    (told,) = faults((whole, """{expression: "lower(cs[\\"frist\\"])"}"""))
+    assert "line 1, column 7 of the expression: cs has no attribute 'frist'" in told
+
+
 def test_a_reference_to_something_unreadable_is_not_told_twice(faults: Faults) -> None:
     told = faults(("uid: {type: text, case-sensitive: false}", "uid: {type: txt}"))
     assert len(told) == 1
+    told = faults(("first: {type: text}", "first: {type: txt}"), ("max-candidates: 20", "max-candidates: 0"))
+    assert len(told) == 2
 
 
 @pytest.mark.behaviour("MOD-31")

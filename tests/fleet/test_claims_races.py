@@ -117,6 +117,14 @@ async def test_eight_claims_of_eight_calls_never_exceed_the_limit_of_their_syste
     assert sum(claimed is not None for claimed in given) == 1
 
 
+@pytest.mark.behaviour("FLT-22")
+async def test_a_batch_of_a_newer_version_is_left_to_a_newer_worker(keeper: PgFleetKeeper) -> None:
+    await start(keeper.store, "hr-import")
+    batch = BatchId(await keeper.connection.fetchval("UPDATE batch SET version = 2 RETURNING id"))
+    assert await try_claim(keeper.store, IMPORT, batch) is None
+    assert await try_claim(keeper.store, IMPORT) is None
+
+
 @pytest.mark.behaviour("FLT-8")
 async def test_of_eight_that_close_a_step_one_does(
     keeper: PgFleetKeeper, gate: asyncpg.Connection[asyncpg.Record]

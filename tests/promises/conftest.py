@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.promises.data_keepers import DataKeeper, PgDataKeeper, postgres_keeper
-from tests.promises.memory_keepers import MemoryDataKeeper
+from tests.promises.fleet_keepers import FleetKeeper, postgres_fleet
+from tests.promises.memory_keepers import MemoryDataKeeper, memory_fleet
+
+from anabranch.store.port import Store
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -31,3 +34,23 @@ async def pg_keeper(database: str) -> AsyncIterator[PgDataKeeper]:
     """The PostgreSQL keeper alone, for what only a database has."""
     async with postgres_keeper(database) as keeper:
         yield keeper
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def place(request: pytest.FixtureRequest) -> str | None:
+    """The address of a database of this test's own, or None for this process."""
+    address: str | None = request.getfixturevalue("database") if request.param == "postgres" else None
+    return address
+
+
+@pytest.fixture
+async def keeper(place: str | None) -> AsyncIterator[FleetKeeper]:
+    """A keeper with a small configuration applied, each kind in turn."""
+    async with memory_fleet() if place is None else postgres_fleet(place) as made:
+        yield made
+
+
+@pytest.fixture
+def store(keeper: FleetKeeper) -> Store:
+    """That keeper as the fleet sees it."""
+    return keeper.store

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from tests.builders import NOW, a_claimed
+from tests.builders import NOW, a_claimed, a_link_of, a_new_cso, a_new_mvo, an_mvo_write
 
 from anabranch.model.changes import Changes
-from anabranch.model.enums import RunKind, StepState
+from anabranch.model.enums import JoinType, RunKind, StepState
 from anabranch.model.fleet import Claimed
-from anabranch.model.identity import CsoId, RunId, SystemId
+from anabranch.model.identity import CsoId, MvoId, RunId, SystemId
+from anabranch.model.objects import Cso, Mvo
 from anabranch.store.pool import open_pool
 from anabranch.store.port import Moved, Reader, ReferenceTargets
 from anabranch.store.reading import PgReader
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class DataUnit(Reader, Protocol):
-    """The data verbes of `Unit`."""
+    """The data verbs of `Unit`."""
 
     async def lock(self, changes: Changes) -> Moved: ...
 
@@ -59,6 +60,33 @@ async def write(keeper: DataKeeper, changes: Changes, batch: int = 1) -> Moved:
         if not moved:
             await unit.persist(changes)
     return moved
+
+
+async def cso(keeper: DataKeeper, number: int = 1) -> Cso:
+    """The CSO of that id as committed; ValueError when there is none."""
+    async with keeper.reader() as reader:
+        (found,) = await reader.csos([CsoId(number)])
+    return found
+
+
+async def mvo(keeper: DataKeeper, number: int = 1) -> Mvo:
+    """The MVO of that id as committed; ValueError when there is none."""
+    async with keeper.reader() as reader:
+        (found,) = await reader.mvos([MvoId(number)])
+    return found
+
+
+async def joined(keeper: DataKeeper, *numbers: int) -> None:
+    """CSO n is projected to MVO n and evaluated."""
+    await write(
+        keeper,
+        Changes(
+            new_csos=[a_new_cso(n, mvo_id=n, join_type=JoinType.PROJECTED) for n in numbers],
+            new_mvos=[a_new_mvo(n) for n in numbers],
+        ),
+    )
+    links = [a_link_of(await cso(keeper, n), n) for n in numbers]
+    await write(keeper, Changes(links=links, mvos=[an_mvo_write(n, touch=False) for n in numbers]))
 
 
 class _PgDataUnit(PgReader, PgWriter):

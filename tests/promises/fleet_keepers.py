@@ -23,6 +23,7 @@ from anabranch.model.configuration import (
 from anabranch.model.enums import ChangeClass, Direction, RunKind, ValueType, WorkerKind
 from anabranch.model.fleet import Claimed, Closed, NewBatch
 from anabranch.model.identity import BatchId, ClaimId, RunId, WorkerId
+from anabranch.protocol.steps import STEPS
 from anabranch.store.port import Store
 from anabranch.store.postgres import PostgresStore
 
@@ -70,7 +71,8 @@ def a_configuration() -> Configuration:
 class FleetKeeper(Protocol):
     """What the fleet suite needs of a keeper."""
 
-    store: Store
+    @property
+    def store(self) -> Store: ...
 
     async def pass_time(self, seconds: float) -> None:
         """The keeper's clock is so much later from now on."""
@@ -201,3 +203,9 @@ async def pass_step(store: Store, run: RunId, ordinal: int, kind: WorkerKind, ba
     for _ in range(batches):
         await end(store, await take(store, kind))
     return await close(store, run, ordinal)
+
+
+async def run_through(store: Store, run: RunId, kind: RunKind, worker: WorkerKind, first: int = 1) -> None:
+    """Every step of the run from `first` on is planned empty and closed."""
+    for ordinal in range(first, len(STEPS[kind]) + 1):
+        await pass_step(store, run, ordinal, worker)

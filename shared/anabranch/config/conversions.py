@@ -1,7 +1,7 @@
-"""Which types a mapping turns into which by itself, which tests a type has, and what a written value may stand for.
+"""Which types a mapping turns into which by itself, and what a written value may stand for.
 
 A mapping converts only where nothing is lost (MOD-11); everything else needs a function in an expression, so that the
-person who wants it says so. The tables are laws of the product, not settings.
+person who wants it says so.
 """
 
 from __future__ import annotations
@@ -19,21 +19,6 @@ _LOSSLESS = {
     (ValueType.UUID, ValueType.TEXT),
     (ValueType.TEXT, ValueType.UUID),
 }
-
-_ORDERED = frozenset({"equals", "less_than", "less_or_equal", "greater_than", "greater_or_equal", "in", "present"})
-_PLAIN = frozenset({"equals", "in", "present"})
-
-OPERATORS_BY_TYPE: dict[ValueType, frozenset[str]] = {
-    ValueType.TEXT: frozenset({"equals", "starts_with", "ends_with", "contains", "in", "present"}),
-    ValueType.INTEGER: _ORDERED,
-    ValueType.DECIMAL: _ORDERED,
-    ValueType.DATETIME: _ORDERED,
-    ValueType.BOOLEAN: _PLAIN,
-    ValueType.UUID: _PLAIN,
-    ValueType.BINARY: frozenset({"present"}),
-    ValueType.REFERENCE: frozenset({"present"}),
-}
-"""SYN-10: the positive operators of each type."""
 
 
 def converts(source: ValueType, target: ValueType) -> bool:

@@ -68,10 +68,19 @@ class Places:
         rest = ".".join(str(part) for part in path[depth:])
         return mark.fault(f"{rest}: {message}" if rest and depth < len(path) - 1 else message)
 
-    def scalar(self, path: NodePath) -> ScalarNode | None:
-        """The value written at `path`, if it is one."""
+    def fault_inside(self, path: NodePath, line: int, column: int, message: str) -> Fault:
+        """A fault at a line and column (from 1) inside the text at `path`.
+
+        It points at the character itself where the file holds the text as it is on one line; otherwise at the text's
+        beginning, and the message tells the rest of the way.
+        """
         node, depth = self._walk(path)
-        return node if depth == len(path) and isinstance(node, ScalarNode) else None
+        if depth == len(path) and isinstance(node, ScalarNode):
+            if node.inside is not None and line == 1:
+                indent = len(node.text) - len(node.text.lstrip())
+                return node.where._replace(column=node.inside + indent + column - 1).fault(message)
+            return node.where.fault(f"line {line}, column {column} of the expression: {message}")
+        return self.fault(path, f"line {line}, column {column} of the expression: {message}")
 
     def _walk(self, path: NodePath) -> tuple[Node | None, int]:
         node: Node | None = self.root

@@ -10,10 +10,11 @@ from __future__ import annotations
 import msgspec
 
 from anabranch.config.checker import Checker
-from anabranch.config.conversions import OPERATORS_BY_TYPE, converts, misfit
+from anabranch.config.conversions import converts, misfit
 from anabranch.config.declaration import NodePath
 from anabranch.config.expression_checks import Side, check_mapping, check_match, check_scope_expression
 from anabranch.config.schema_checks import writable
+from anabranch.engine.scope import OPERATORS
 from anabranch.model.configuration import (
     Attribute,
     Criterion,
@@ -117,7 +118,7 @@ def _check_scope(checker: Checker, ends: Ends, scope: Scope, at: NodePath) -> No
 
 
 def _check_criterion(checker: Checker, criterion: Criterion, attribute: Attribute, at: NodePath) -> None:
-    operators = OPERATORS_BY_TYPE[attribute.type]
+    operators = OPERATORS[attribute.type]
     if criterion.operator not in operators:
         known = ", ".join(sorted(operator.replace("_", "-") for operator in operators))
         word = criterion.operator.replace("_", "-")

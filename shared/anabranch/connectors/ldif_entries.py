@@ -20,6 +20,7 @@ from anabranch.model.configuration import Attribute
 from anabranch.model.enums import ValueType
 
 _OBJECT_CLASS: Final = b"objectclass"
+_BINARY: Final = ValueType.BINARY
 _CACHED_NAMES: Final = 10_000
 _Values = dict[str, list[RawValue]]
 Outcome = Entry | EntryError | None
@@ -92,7 +93,10 @@ class EntryReader:
         return values[0] if len(values) == 1 and isinstance(values[0], str) else None
 
     def _complete(self, record: Record, place: str) -> Outcome:
-        classes = tuple(value for name, value in record.attributes if name.lower() == _OBJECT_CLASS)
+        size = len(_OBJECT_CLASS)
+        classes = tuple(
+            [value for name, value in record.attributes if len(name) == size and name.lower() == _OBJECT_CLASS]
+        )
         kind = self._kind_of(classes, record.dn)
         if kind is None:
             return None
@@ -121,7 +125,7 @@ class EntryReader:
         for description, raw in attributes:
             attribute = find(description)
             if attribute is not None and (raw or attribute.keep_empty_text):
-                value = _value(attribute, raw)
+                value = raw if attribute.type is _BINARY else _text_or_bytes(raw)
                 if (held := values.get(attribute.name)) is None:
                     values[attribute.name] = [value]
                 else:
@@ -228,9 +232,11 @@ class EntryReader:
 
 
 def _value(attribute: Attribute, raw: bytes) -> RawValue:
-    if attribute.type is ValueType.BINARY:
-        return raw
+    return raw if attribute.type is _BINARY else _text_or_bytes(raw)
+
+
+def _text_or_bytes(raw: bytes) -> RawValue:
     try:
-        return raw.decode("utf-8")
+        return raw.decode()
     except UnicodeDecodeError:
         return raw  # no text: whoever types the value tells so, for this attribute alone (IMP-12)

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import StrEnum
+from functools import lru_cache, partial
 from typing import BinaryIO, Final
 
 import msgspec
@@ -21,6 +22,8 @@ import msgspec
 _DESCRIPTION: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]*(?:;[A-Za-z0-9_-]+)*")
 _PIECE: Final = 1024 * 1024
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
+_BLANK: Final = (b"\n", b"\r\n")
+_LINE_FEED: Final = 10
 
 ReadUrl = Callable[[str], bytes]
 """Gives the content a `:<` value names, or raises `BadRecord` saying why not."""
@@ -85,20 +88,21 @@ def split_records(file: BinaryIO, offset: int, line: int, largest: int) -> Itera
     file.seek(offset)
     parts: list[bytes] = []
     size, first, lines, inside = 0, line + 1, line, False
-    for piece in iter(lambda: file.readline(_PIECE), b""):
-        offset += len(piece)
-        lines += piece.endswith(b"\n")
-        if not inside and piece in (b"\n", b"\r\n"):
-            if parts:
-                yield RawRecord(b"".join(parts), first, offset, lines, True, size > largest, True)
-            parts, size, first = [], 0, lines + 1
-            continue
-        inside = not piece.endswith(b"\n")
+    for piece in iter(partial(file.readline, _PIECE), b""):
+        if not inside:
+            lines += 1
+            if piece in _BLANK:
+                offset += size + len(piece)
+                if parts:
+                    yield RawRecord(b"".join(parts), first, offset, lines, True, size > largest, True)
+                parts, size, first = [], 0, lines + 1
+                continue
+        inside = piece[-1] != _LINE_FEED
         size += len(piece)
         if size <= largest or not parts:
             parts.append(piece)
     if parts:
-        yield RawRecord(b"".join(parts), first, offset, lines, False, size > largest, not inside)
+        yield RawRecord(b"".join(parts), first, offset + size, lines, False, size > largest, not inside)
 
 
 def parse_record(raw: RawRecord, read_url: ReadUrl) -> Record | None:
@@ -115,11 +119,12 @@ def salvage(raw: RawRecord) -> Record | None:
 
     Only good for finding out which object it would have been.
     """
-    whole = _logical(raw)[: -1 if raw.oversized else None]
+    cut = raw.oversized and not raw.data.endswith(b"\n")
+    whole = _logical(raw)[: -1 if cut else None]
     lines: list[tuple[bytes, bytes, int]] = []
     for line in whole:
         with suppress(BadRecord):
-            lines += [one for one in _lines([line], refuse_url) if _DESCRIPTION.fullmatch(one[0])]
+            lines += [one for one in _lines([line], refuse_url) if _is_description(one[0])]
     if not lines or lines[0][0].lower() != b"dn":
         return None
     dn = lines[0][1].decode("utf-8", "replace")
@@ -196,6 +201,11 @@ def _shown(text: bytes) -> str:
     return repr(text[:60].decode("utf-8", "replace"))
 
 
+@lru_cache(maxsize=4096)  # a file names few attributes very often
+def _is_description(name: bytes) -> bool:
+    return _DESCRIPTION.fullmatch(name) is not None
+
+
 def _text(value: bytes, n: int) -> str:
     try:
         return value.decode("utf-8")
@@ -230,9 +240,9 @@ def _record(lines: list[tuple[bytes, bytes, int]]) -> Record:
 
 def _attributes(lines: list[tuple[bytes, bytes, int]]) -> tuple[Line, ...]:
     for name, _, n in lines:
-        if _DESCRIPTION.fullmatch(name) is None:
+        if not _is_description(name):
             raise BadRecord(f"{_shown(name)} is no attribute name", n)
-    return tuple((name, value) for name, value, _ in lines)
+    return tuple([(name, value) for name, value, _ in lines])
 
 
 def _modifications(lines: list[tuple[bytes, bytes, int]]) -> Iterator[Modification]:
@@ -241,7 +251,7 @@ def _modifications(lines: list[tuple[bytes, bytes, int]]) -> Iterator[Modificati
         op, attribute, n = lines[at]
         op = op.lower()
         attribute = attribute.strip()
-        if op not in (b"add", b"delete", b"replace") or _DESCRIPTION.fullmatch(attribute) is None:
+        if op not in (b"add", b"delete", b"replace") or not _is_description(attribute):
             raise BadRecord(f"{_shown(op)} begins no modification; write add:, delete: or replace: and an attribute", n)
         at += 1
         values = []

@@ -25,6 +25,7 @@ from anabranch.connectors.ldif_format import (
 from anabranch.connectors.ldif_options import CHANGES, LdifOptions, LdifType
 from anabranch.connectors.port import Entry, EntryError, IncompleteRead, Page, SourceFault, Token
 from anabranch.connectors.source_file import (
+    HEAD_BYTES,
     check_appended,
     check_same,
     check_unmoved,
@@ -178,11 +179,11 @@ class LdifFileReader:
 def feed_end(path: Path) -> Token:
     """The token after the last record that a blank line closes: what follows may still be in the writing."""
     with open_for_reading(path) as file:
-        stamp = take_stamp(file)
         offset = line = seen = lines = 0
         for piece in iter(lambda: file.readline(MEBIBYTE), b""):
             seen += len(piece)
             lines += piece.endswith(b"\n")
             if piece in (b"\n", b"\r\n"):
                 offset, line = seen, lines
+        stamp = take_stamp(file, min(HEAD_BYTES, offset))
         return stamp_token(stamp) | {"offset": offset, "line": line, "rows": 0}

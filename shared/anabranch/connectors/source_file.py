@@ -52,11 +52,11 @@ def open_for_reading(path: Path) -> BinaryIO:
     return file
 
 
-def take_stamp(file: BinaryIO) -> Stamp:
+def take_stamp(file: BinaryIO, head_size: int = HEAD_BYTES) -> Stamp:
     """The stamp of an open file, whose position is its beginning afterwards."""
     status = os.fstat(file.fileno())
     file.seek(0)
-    head = file.read(HEAD_BYTES)
+    head = file.read(head_size)
     file.seek(0)
     return Stamp(status.st_size, status.st_mtime_ns, len(head), hashlib.sha256(head).hexdigest())
 

@@ -62,9 +62,7 @@ class _Compiler:
         self.outbound_rules = [rule for rule in rules if rule.direction is Direction.OUTBOUND]
 
     def compile(self) -> Compiled:
-        sides = {
-            self.registry.metaverse_types[key]: self._metaverse(key) for key in self.configuration.metaverse
-        }
+        sides = {self.registry.metaverse_types[key]: self._metaverse(key) for key in self.configuration.metaverse}
         return Compiled(
             revision=self.revision,
             inbound=self._inbound_types(),
@@ -77,7 +75,9 @@ class _Compiler:
             system_ids={self.registry.systems[one.key]: one for one in self.configuration.systems.values()},
             cso_key_attrs=self._cso_key_attrs(),
             unique_values=self.configuration.unique_values,
-            unique_targets={key: self._unique_targets(one.targets) for key, one in self.configuration.unique_values.items()},
+            unique_targets={
+                key: self._unique_targets(one.targets) for key, one in self.configuration.unique_values.items()
+            },
             mapping_keys={number: key for key, number in self.registry.mappings.items()},
             zones=self.zones,
         )
@@ -165,7 +165,9 @@ class _Compiler:
                 body: list[ast.stmt] = []
                 for rule_index, index in members:
                     if links[index].target.name in stratum:
-                        body += self._statements(code, rule_index, index, links[index], attributes, "cs", checked[index], mv)
+                        body += self._statements(
+                            code, rule_index, index, links[index], attributes, "cs", checked[index], mv
+                        )
                 functions.append(code.function("flow", _FLOW_ARGUMENTS, body))
                 attrs.append(tuple(sorted(stratum)))
             flows[mvo_type] = Flow(tuple(functions), tuple(attrs))

@@ -73,7 +73,9 @@ def evaluate(
             by_attr = _offers_by_attr(inbound, side, attrs, offers, keeping, cso, doc, provenance)
             own.update(_contested(side, by_attr))
             rankings = [(attr, side.rankings[attr]) for attr in attrs]
-            merged = {attr: {**_others_offer(others, side.rankings[attr], attr), **by_attr.get(attr, {})} for attr in attrs}
+            merged = {
+                attr: {**_others_offer(others, side.rankings[attr], attr), **by_attr.get(attr, {})} for attr in attrs
+            }
             doc, provenance, changed = apply_elections(rankings, merged, doc, provenance, run)
             values.extend(changed)
     if owes_draw:

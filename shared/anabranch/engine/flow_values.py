@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from anabranch.engine.values import ConversionProblem, canonical_set, clean, to_engine, to_stored
+from anabranch.engine.values import ConversionProblem, canonical_set, clean, parse_values, to_engine, to_stored
 from anabranch.model.configuration import Attribute
 from anabranch.model.configuration import Mapping as MappingRecord
 from anabranch.model.enums import ValueType, WhenMissing
@@ -40,9 +40,7 @@ def missing_check(mapping: MappingRecord) -> Callable[[Sequence[Any]], None]:
     return check
 
 
-def finisher(
-    mapping: MappingRecord, target: Attribute, source: Attribute | None
-) -> Callable[[Any], Any] | None:
+def finisher(mapping: MappingRecord, target: Attribute, source: Attribute | None) -> Callable[[Any], Any] | None:
     """What turns a mapping's raw outcome into the target's stored value, or None where nothing is to be done."""
     if (
         source is not None
@@ -52,6 +50,9 @@ def finisher(
         and not mapping.text_cleanup
     ):
         return None
+    if mapping.source.expression is None and source is None:
+        constant = constant_value(mapping.source.constant, target)
+        return lambda _value: constant
     cleanups = mapping.text_cleanup
     from_stored = source.type if source is not None else None
 
@@ -68,6 +69,11 @@ def finisher(
         return _fit(values, target)
 
     return finish
+
+
+def constant_value(constant: Any, target: Attribute) -> Any:
+    """The stored form of a declared constant, read as a source's value would be."""
+    return parse_values(constant if isinstance(constant, list) else [constant], target)
 
 
 def _fit(values: list[Any], target: Attribute) -> Any:

@@ -94,9 +94,7 @@ def _converter(attribute: Attribute) -> Callable[[Any], Any]:
     return lambda stored: None if stored is None else to_engine(stored, kind)
 
 
-def expression_node(
-    code: Code, checked: CheckedExpression, sides: Mapping[str, Mapping[str, Attribute]]
-) -> ast.expr:
+def expression_node(code: Code, checked: CheckedExpression, sides: Mapping[str, Mapping[str, Attribute]]) -> ast.expr:
     """The node of a checked expression; attributes are read from the documents of `sides`."""
 
     def names(side: str, attribute: str) -> ast.expr:

@@ -36,9 +36,7 @@ class Settled(msgspec.Struct, frozen=True):
     touch: bool = False
 
 
-def settle(
-    row: StagedRow, stored: Cso | None, refs: Sequence[CsoRef], attributes: Mapping[str, Attribute]
-) -> Settled:
+def settle(row: StagedRow, stored: Cso | None, refs: Sequence[CsoRef], attributes: Mapping[str, Attribute]) -> Settled:
     """Compare one staged row with the CSO of its identity (None: there is none)."""
     if stored is None:
         if row.change == "delete":

@@ -30,7 +30,9 @@ def keys_of(value: Any) -> list[str]:
     return [key for key in keys if key.strip()]
 
 
-def key_changes(type_id: TypeId, attrs: frozenset[str], object_id: int, old: Document, new: Document) -> list[KeyChange]:
+def key_changes(
+    type_id: TypeId, attrs: frozenset[str], object_id: int, old: Document, new: Document
+) -> list[KeyChange]:
     """What must change in the look-up index when a document goes from `old` to `new`."""
     changes: list[KeyChange] = []
     for attr in sorted(attrs):

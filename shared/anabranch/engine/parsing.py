@@ -64,9 +64,7 @@ class Parser:
             if one.type is ValueType.TEXT and not one.multi_valued and not one.keep_empty_text
         )
         plain = set(self._plain_text)
-        self._typed = tuple(
-            one for one in selected if one.type is not ValueType.REFERENCE and one.name not in plain
-        )
+        self._typed = tuple(one for one in selected if one.type is not ValueType.REFERENCE and one.name not in plain)
 
     def parse(self, raw: Mapping[str, Sequence[str | bytes]]) -> Parsed | NoIdentity:
         """The object `raw` describes, by attribute name."""
@@ -90,7 +88,9 @@ class Parser:
             return identity
         refs = self._read_references(raw, problems)
         secondary = doc.get(self._record.secondary) if self._record.secondary else None
-        text, digest = anchor_key(secondary, self._secondary) if secondary is not None and self._secondary else (None, None)
+        text, digest = (
+            anchor_key(secondary, self._secondary) if secondary is not None and self._secondary else (None, None)
+        )
         fingerprint = content_fingerprint(doc, refs, self._schema) if not problems else None
         return Parsed(identity[0], identity[1], text, digest, doc, refs, tuple(problems), fingerprint)
 
@@ -114,7 +114,9 @@ class Parser:
             for problem in problems:
                 if problem.attribute == name:
                     return NoIdentity("unsupported_anchor", f"the anchor {name!r} cannot be used: {problem.message}")
-            return NoIdentity("missing_anchor", f"the anchor {name!r} is empty; every object needs one to be identified")
+            return NoIdentity(
+                "missing_anchor", f"the anchor {name!r} is empty; every object needs one to be identified"
+            )
         return anchor_key(value, self._anchor)
 
     def _read_references(

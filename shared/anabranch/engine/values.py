@@ -1,8 +1,8 @@
 """Values: how they are stored, compared, ordered and read.
 
-A document is JSON, and every value in it has exactly one canonical form, so that two equal values are the same text and a
-comparison is a comparison of what is stored. Numbers that JSON cannot carry exactly (decimals), instants, bytes and uuids
-are canonical strings, typed by the schema. What a source writes is parsed once, on the way in; whatever cannot be
+A document is JSON, and every value in it has exactly one canonical form, so that two equal values are the same text and
+a comparison is a comparison of what is stored. Numbers that JSON cannot carry exactly (decimals), instants, bytes and
+uuids are canonical strings, typed by the schema. What a source writes is parsed once, on the way in; whatever cannot be
 represented without loss is refused, never rounded, cut or wrapped.
 """
 
@@ -13,7 +13,7 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache
 from hashlib import blake2b
@@ -21,6 +21,8 @@ from typing import Any
 
 import msgspec
 
+from anabranch.engine.instants import from_local, read_instant
+from anabranch.engine.texts import collapse_spaces, title
 from anabranch.model.configuration import Attribute
 from anabranch.model.enums import TextCleanup, ValueType
 
@@ -32,10 +34,6 @@ _TRUE = frozenset({"true", "yes", "1", "t", "y"})
 _FALSE = frozenset({"false", "no", "0", "f", "n"})
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{32}\Z")
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?\Z", re.ASCII | re.I
-)
-_GENERALIZED = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(?:(\d\d)(\d\d)?)?(?:[.,](\d+))?(Z|[+-]\d\d(?:\d\d)?)?\Z", re.ASCII | re.I)
 _SPACES = re.compile(r"\s+")
 _EXACT = Context(prec=_MAX_DIGITS, traps=[Inexact, InvalidOperation])
 
@@ -67,13 +65,14 @@ def parse_value(raw: object, attribute: Attribute, zone: tzinfo | None = None) -
     """
     if raw is None:
         return None
-    if isinstance(raw, str) and raw == "" and not (attribute.type is ValueType.TEXT and attribute.keep_empty_text):
+    if raw in ("", b"") and not (attribute.type is ValueType.TEXT and attribute.keep_empty_text):
         return None
     try:
-        return _PARSERS[attribute.type](raw, zone)
+        stored: StoredValue = _PARSERS[attribute.type](raw, zone)
     except ValueProblem as problem:
         shown = "" if attribute.sensitive else f" ({_excerpt(raw)})"
         raise ValueProblem(problem.kind, f"{attribute.name!r}: {problem}{shown}") from None
+    return stored
 
 
 def parse_values(raws: Sequence[object], attribute: Attribute, zone: tzinfo | None = None) -> Any:
@@ -107,7 +106,7 @@ def _parse_text(raw: object, _zone: tzinfo | None) -> str:
             raw = raw.decode("utf-8")
         except UnicodeDecodeError:
             raise _bad("not UTF-8 text") from None
-    text = raw if isinstance(raw, str) else str(raw)
+    text = raw if isinstance(raw, str) else _text_of(raw)
     if "\0" in text:
         raise _bad("contains a NUL character, which cannot be stored")
     if not text.isascii():
@@ -118,22 +117,40 @@ def _parse_text(raw: object, _zone: tzinfo | None) -> str:
     return text
 
 
+def _text_of(raw: object) -> str:
+    """The text of a native value: that of its stored form, so that it does not depend on the source's driver."""
+    match raw:
+        case bool():
+            return "true" if raw else "false"
+        case float() | Decimal():
+            return str(_parse_decimal(raw, None))
+        case datetime():
+            return datetime_text(raw if raw.tzinfo is not None else from_local(raw, UTC))
+        case _:
+            return str(raw)
+
+
 def _parse_integer(raw: object, _zone: tzinfo | None) -> int:
     if isinstance(raw, bool):
         raise _bad("a boolean is not an integer")
     if isinstance(raw, int):
         number = raw
     elif isinstance(raw, float | Decimal):
-        if raw != raw or raw in (float("inf"), float("-inf")) or raw != int(raw):
+        exact = Decimal(raw)
+        if not exact.is_finite():
             raise _bad("not a whole number")
-        number = int(raw)
+        if exact.adjusted() > _MAX_DIGITS:  # before a number of a million digits is written out
+            raise _out_of_range("outside the 64-bit range")
+        if exact != exact.to_integral_value():
+            raise _bad("not a whole number")
+        number = int(exact)
     else:
         text = _parse_text(raw, None).strip()
         if not _INTEGER.match(text):
             raise _bad("not a whole number")
-        if len(text) > 40:
+        if len(text.lstrip("+-0")) > 20:
             raise _out_of_range("outside the 64-bit range")
-        number = int(text)
+        number = int(text.lstrip("+-0") or 0) * (-1 if text[0] == "-" else 1)
     if not _INT_MIN <= number <= _INT_MAX:
         raise _out_of_range("outside the 64-bit range")
     return number
@@ -158,7 +175,7 @@ def _parse_decimal(raw: object, _zone: tzinfo | None) -> str:
 
 
 def decimal_text(number: Decimal) -> str:
-    """The canonical text of a decimal: no exponent, no trailing zeros, no negative zero (MOD-4). Raises ValueProblem."""
+    """The canonical text: no exponent, no trailing zeros, no negative zero (MOD-4). Raises ValueProblem."""
     if not number.is_finite():
         raise _bad("not a finite number")
     if number.is_zero():
@@ -184,51 +201,14 @@ def _parse_boolean(raw: object, _zone: tzinfo | None) -> bool:
 
 
 def _parse_datetime(raw: object, zone: tzinfo | None) -> str:
-    if isinstance(raw, datetime):
-        return datetime_text(raw if raw.tzinfo is not None else _in_zone(raw, zone))
-    text = _parse_text(raw, None).strip()
-    match = _ISO.match(text)
-    order = (1, 2, 3, 4, 5, 6, 7, 8)
-    if match is None:
-        match = _GENERALIZED.match(text)
-    if match is None:
-        raise _bad("not a date and time (ISO 8601 or LDAP generalized time)")
-    parts = [match.group(n) for n in order]
     try:
-        moment = datetime(  # noqa: DTZ001 - the zone is applied below, by the rules of MOD-6
-            int(parts[0]),
-            int(parts[1]),
-            int(parts[2]),
-            int(parts[3] or 0),
-            int(parts[4] or 0),
-            int(parts[5] or 0),
-            int((parts[6] or "0")[:6].ljust(6, "0")),
-        )
-    except ValueError:
-        raise _bad("not a date and time of the calendar") from None
-    offset = parts[7]
-    if offset is None:
-        return datetime_text(_in_zone(moment, zone))
-    return datetime_text(moment.replace(tzinfo=UTC) - _offset(offset))
-
-
-def _offset(text: str) -> timedelta:
-    if text in {"Z", "z"}:
-        return timedelta(0)
-    digits = text[1:].replace(":", "")
-    span = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
-    return -span if text[0] == "-" else span
-
-
-def _in_zone(moment: datetime, zone: tzinfo | None) -> datetime:
-    """Local time in a zone: a time inside a spring gap moves forward by the gap, a repeated one is the first (MOD-6).
-
-    With `fold=0` a time in the gap is read with the offset from before it, which is exactly that shift (PEP 495).
-    """
-    try:
-        return moment.replace(tzinfo=zone or UTC, fold=0).astimezone(UTC)
+        if isinstance(raw, datetime):
+            return datetime_text(raw if raw.tzinfo is not None else from_local(raw, zone or UTC))
+        return datetime_text(read_instant(_parse_text(raw, None).strip(), zone or UTC))
     except OverflowError:
         raise _out_of_range("outside the years 1 to 9999") from None
+    except ValueError as error:
+        raise _bad(str(error)) from None
 
 
 def datetime_text(moment: datetime) -> str:
@@ -237,7 +217,12 @@ def datetime_text(moment: datetime) -> str:
         utc = moment.astimezone(UTC)
     except OverflowError:
         raise _out_of_range("outside the years 1 to 9999") from None
-    return utc.strftime("%Y").rjust(4, "0") + utc.strftime("-%m-%dT%H:%M:%S") + (f".{utc.microsecond:06d}" if utc.microsecond else "") + "Z"
+    return (
+        utc.strftime("%Y").rjust(4, "0")
+        + utc.strftime("-%m-%dT%H:%M:%S")
+        + (f".{utc.microsecond:06d}" if utc.microsecond else "")
+        + "Z"
+    )
 
 
 def _parse_binary(raw: object, _zone: tzinfo | None) -> str:
@@ -274,7 +259,6 @@ _PARSERS: Mapping[ValueType, Any] = {
 # ----------------------------------------------------------------- comparing and ordering
 
 
-@lru_cache(maxsize=65536)
 def fold(text: str) -> str:
     """The folded key of a text: NFC, then full Unicode case folding; accents count (MOD-2)."""
     return unicodedata.normalize("NFC", text).casefold() if not text.isascii() else text.lower()
@@ -288,7 +272,7 @@ def compare_key(value: Any, attribute: Attribute) -> Hashable:
     """What two stored values of the attribute have in common exactly when they are equal under its type."""
     if isinstance(value, str) and _folds(attribute):
         return fold(value)
-    return (type(value) is bool, value)
+    return (bool, value) if type(value) is bool else value
 
 
 def same_values(one: Any, other: Any, attribute: Attribute) -> bool:
@@ -323,8 +307,8 @@ def order_text(value: Any, attribute: Attribute) -> str:
         case ValueType.INTEGER:
             return f"{int(value) - _INT_MIN:020d}"
         case ValueType.DECIMAL:
-            scaled = int((Decimal(value) + 10**_MAX_DIGITS).scaleb(_MAX_DIGITS, _WIDE).to_integral_value(context=_WIDE))
-            return f"{scaled:0{2 * _MAX_DIGITS + 2}d}"
+            scaled = int(_WIDE.add(Decimal(value), 10**_MAX_DIGITS).scaleb(2 * _MAX_DIGITS, _WIDE))
+            return f"{scaled:0{3 * _MAX_DIGITS + 1}d}"
         case _:
             return str(value)
 
@@ -334,12 +318,23 @@ _WIDE = Context(prec=4 * _MAX_DIGITS)
 
 def canonical_set(values: Iterable[Any], attribute: Attribute) -> list[Any]:
     """The values as a set in canonical order; among spellings of one value the lowest is kept (MOD-9)."""
-    lowest: dict[Hashable, Any] = {}
-    for value in values:
-        key = compare_key(value, attribute)
-        if key not in lowest or order_key(value, attribute) < order_key(lowest[key], attribute):
-            lowest[key] = value
-    return sorted(lowest.values(), key=lambda value: order_key(value, attribute))
+    if _folds(attribute):
+        lowest: dict[str, str] = {}
+        for value in values:
+            key = fold(value)
+            kept = lowest.get(key)
+            if kept is None or value < kept:
+                lowest[key] = value
+        return sorted(lowest.values())
+    if attribute.type in _ORDERED_AS_STORED:
+        return sorted(set(values))
+    return sorted(set(values), key=lambda value: order_key(value, attribute))
+
+
+_ORDERED_AS_STORED = frozenset(
+    {ValueType.TEXT, ValueType.REFERENCE, ValueType.INTEGER, ValueType.BOOLEAN, ValueType.UUID}
+)
+"""Types whose stored values sort into canonical order by themselves."""
 
 
 def set_difference(old: Sequence[Any], new: Sequence[Any], attribute: Attribute) -> tuple[list[Any], list[Any]]:
@@ -373,11 +368,13 @@ def to_stored(value: Any, target: Attribute) -> StoredValue:
     Raises ConversionProblem, kind `value_conversion_failed`.
     """
     try:
-        return _CONVERTERS[target.type](value)
+        stored: StoredValue = _CONVERTERS[target.type](value)
     except (ValueProblem, ConversionProblem) as problem:
         raise ConversionProblem(
-            "value_conversion_failed", f"{target.name!r} takes {target.type.value}: {problem}; convert it in the expression"
+            "value_conversion_failed",
+            f"{target.name!r} takes {target.type.value}: {problem}; convert it in the expression",
         ) from None
+    return stored
 
 
 def _no_fit(value: Any) -> ConversionProblem:
@@ -439,20 +436,20 @@ _CONVERTERS: Mapping[ValueType, Any] = {
 
 
 def clean(value: Any, cleanups: Sequence[TextCleanup]) -> Any:
-    """Text after cleanup, in the order trim, collapse, case; blank text is no value; other types as they are (SYN-37)."""
+    """Text after cleanup, in the order trim, collapse, case, blank being no value; other types as they are (SYN-37)."""
     if not isinstance(value, str):
         return value
     chosen = set(cleanups)
     if TextCleanup.TRIM in chosen:
         value = value.strip()
     if TextCleanup.COLLAPSE_SPACES in chosen:
-        value = _SPACES.sub(" ", value)
+        value = collapse_spaces(value)
     if TextCleanup.UPPER in chosen:
         value = value.upper()
     if TextCleanup.LOWER in chosen:
         value = value.lower()
     if TextCleanup.TITLE in chosen:
-        value = value.title()
+        value = title(value)
     return value if value.strip() else None
 
 
@@ -472,7 +469,8 @@ def anchor_key(value: Any, attribute: Attribute) -> tuple[str, bytes]:
 
 def content_fingerprint(doc: Mapping[str, Any], refs: Mapping[str, list[str]], schema: str) -> bytes:
     """16 bytes over names and canonical values, free of order, bound to the schema (IMP-18)."""
-    digest = blake2b(_ENCODER.encode([doc, refs]), digest_size=16, key=_schema_key(schema))
+    named = {name: sorted(set(raws)) for name, raws in refs.items() if raws}
+    digest = blake2b(_ENCODER.encode([doc, named]), digest_size=16, key=_schema_key(schema))
     return digest.digest()
 
 

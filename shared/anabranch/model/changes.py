@@ -205,6 +205,8 @@ class Changes(msgspec.Struct, kw_only=True):
     exports: list[PendingExport] = msgspec.field(default_factory=list)
     """Pending exports as they shall be, new or existing (by id); `version` grows by one."""
     gone_exports: list[ExportId] = msgspec.field(default_factory=list)
+    arrived: list[tuple[SystemId, MvoId]] = msgspec.field(default_factory=list)
+    """MVOs that have an object in a target system now: exports that waited for it are executable at once (EXP-18)."""
 
     discard_partitions: list[str] = msgspec.field(default_factory=list)
     """Partitions whose staged rows and seen hashes of this run go first: their read began anew (IMP-3)."""

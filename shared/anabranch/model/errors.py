@@ -7,6 +7,8 @@ else that escapes is our own fault and is allowed to crash loudly.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -49,3 +51,8 @@ class BadInput(AnabranchError):
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = sorted(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+    @classmethod
+    def of(cls, place: str, messages: Iterable[str]) -> BadInput:
+        """Several faults of one place that has no lines, such as a setting or a server."""
+        return cls([Fault(place, 0, 0, message) for message in messages])

@@ -124,6 +124,8 @@ class PendingExport(msgspec.Struct, frozen=True, kw_only=True):
     staged_now: datetime
     seen_seq: int
     sent_seq: int | None = None
+    waiting: bool = False
+    """Everything unsent in it refers to objects the target does not have yet (EXP-17); it costs a run nothing."""
     attempts: int = 0
     not_before: datetime | None = None
     failure: str | None = None

@@ -23,16 +23,15 @@ from anabranch.model.enums import FailedReason, WorkerKind
 from anabranch.model.errors import ClaimLost, Permanent, Retryable
 from anabranch.model.fleet import Claimed, NewBatch
 from anabranch.model.identity import BatchId, ClaimId, RunId, WorkerId
-from anabranch.protocol.batches import backoff
-from anabranch.protocol.steps import STEPS
+from anabranch.protocol.claims import backoff
+from anabranch.protocol.steps import step_at
 from anabranch.runtime.clock import epoch_ns, monotonic
 from anabranch.runtime.holding import Hold, Holding
 from anabranch.runtime.relay import Relay
 from anabranch.runtime.reporting import Reporter
 from anabranch.runtime.work import Task
 from anabranch.store.faults import CommitUnknown, Contended, StoreUnavailable
-from anabranch.store.port import Store
-from anabranch.store.writing import Collision
+from anabranch.store.port import Collision, Store
 
 LOG = logging.getLogger("anabranch.worker")
 Handler = Callable[[Task], Awaitable[None]]
@@ -90,6 +89,12 @@ class Consumer:
         self.moved_at = monotonic()
         self.bus_away = False
         self.store_away = False
+        self.working = False
+
+    @property
+    def worker(self) -> WorkerId:
+        """The name under which this consumer claims and reads."""
+        return self._worker
 
     def drain(self) -> None:
         """Nothing more is claimed; what is in hand is finished."""
@@ -178,15 +183,17 @@ class Consumer:
         """Do one batch to its end; the plan of the next step when it fell to this worker at once."""
         hold = self._holding.add(claimed, trusted_until)
         started = epoch_ns()
+        self.working = True
         try:
             outcome = await self._do(claimed, hold)
         finally:
+            self.working = False
             self._holding.remove(claimed.claim)
             self.moved_at = monotonic()
         self._reporter.batch_ended(claimed, started, outcome)
         if outcome == "lost":
             return None
-        return await self._after(claimed)
+        return await self._after(claimed, hold.sealed_with)
 
     async def _do(self, claimed: Claimed, hold: Hold) -> str:
         """Carry the batch out and say how it ended; every fault is told here, once."""
@@ -200,8 +207,10 @@ class Consumer:
             return "lost"
         except CommitUnknown:
             return await self._settle_unknown(claimed)
-        except (Contended, Collision) as fault:
+        except Contended as fault:
             return await self._give_back(claimed, fault, 0.05, counts=False)
+        except Collision as fault:
+            return await self._give_back(claimed, fault, 0.05, counts=True)
         except StoreUnavailable as fault:
             self._say_store_away(fault)
             return "lost"
@@ -279,26 +288,27 @@ class Consumer:
 
     # ------------------------------------------------------------- after the commit
 
-    async def _after(self, claimed: Claimed) -> Claimed | None:
+    async def _after(self, claimed: Claimed, expected: int | None) -> Claimed | None:
         """Tell the bus, close the step if it may be over, publish what the commit made due."""
         following: Claimed | None = None
         try:
-            if await self._may_be_over(claimed):
+            if await self._may_be_over(claimed, expected):
                 following = await self.close(claimed.run, claimed.ordinal)
-            await self._relay.publish()
+            if following is None and (claimed.role == "plan" or is_ordered(claimed)):
+                await self._relay.publish()
         except (BusUnavailable, Contended) as fault:
             LOG.debug("%s", fault)
         return following
 
-    async def _may_be_over(self, claimed: Claimed) -> bool:
+    async def _may_be_over(self, claimed: Claimed, expected: int | None) -> bool:
         """The completion tokens are the fast hint that it is time to ask the barrier; without them it is asked always."""
-        if claimed.role == "plan" or self.bus_away:
+        if self.bus_away:
             return True
         try:
-            count = await self._bus.add_token(claimed.run, claimed.ordinal, claimed.batch)
+            count = await self._bus.add_token(claimed.run, claimed.ordinal, claimed.batch, expected)
         except BusUnavailable:
             return True
-        return count.complete or count.expected is None
+        return count.complete or count.expected is None or expected == 1
 
     async def close(self, run: RunId, ordinal: int) -> Claimed | None:
         """Close the step if it is over; take the next step's plan at once where it is of this worker's kind."""
@@ -332,7 +342,7 @@ class Consumer:
 def halves(claimed: Claimed, lo: int, hi: int) -> list[NewBatch]:
     """The two halves of a batch's id range, in order."""
     middle = (lo + hi) // 2
-    ordered = next(step.ordered for step in STEPS[claimed.kind] if step.name == claimed.step)
+    ordered = is_ordered(claimed)
     first = {**claimed.payload, "lo": lo, "hi": middle}
     second = {**claimed.payload, "lo": middle + 1, "hi": hi}
     half = claimed.total // 2
@@ -340,6 +350,11 @@ def halves(claimed: Claimed, lo: int, hi: int) -> list[NewBatch]:
         NewBatch(n=1, payload=first, total=half),
         NewBatch(n=2, payload=second, total=claimed.total - half, waits_for_previous=ordered),
     ]
+
+
+def is_ordered(claimed: Claimed) -> bool:
+    """True when the batches of the step go one by one."""
+    return step_at(claimed.kind, claimed.ordinal).ordered
 
 
 def poisoned(claimed: Claimed, object_id: int, why: str) -> Changes:

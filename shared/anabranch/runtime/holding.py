@@ -25,6 +25,8 @@ class Hold:
         self.trusted_until = trusted_until
         self.moved_at = monotonic()
         self.lost = False
+        self.sealed_with: int | None = None
+        """Of a plan: the number of batches its step was sealed with, itself included."""
 
     def progress(self) -> None:
         """The work has moved; the heartbeat goes on renewing."""

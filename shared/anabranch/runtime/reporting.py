@@ -7,8 +7,6 @@ second a run, outside any transaction, from committed figures alone. Nothing her
 from __future__ import annotations
 
 import logging
-from datetime import datetime
-
 from anabranch.bus.port import Bus, BusUnavailable
 from anabranch.model.enums import WorkerKind
 from anabranch.model.fleet import Claimed, Closed
@@ -95,8 +93,3 @@ class Reporter:
             await self._bus.drop_tokens(closed.run, [closed.ordinal])
         except BusUnavailable as fault:
             LOG.debug("%s", fault)
-
-
-def nanoseconds(moment: datetime) -> int:
-    """An instant of PostgreSQL as nanoseconds since 1970."""
-    return int(moment.timestamp() * 1_000_000) * 1000

@@ -65,6 +65,7 @@ async def plan(task: Task, batches: Sequence[NewBatch], changes: Changes | None 
         await unit.add_batches(batches)
         await unit.seal()
         await unit.done(changes.counters if changes is not None else {})
+    task.hold.sealed_with = len(batches) + 1
 
 
 def batches_of(ranges: Sequence[Any], *, ordered: bool = False) -> list[NewBatch]:

@@ -42,15 +42,15 @@ async def close_phase(
 ) -> tuple[Closed, Claimed | None]:
     """See the port: the step is closed and the next open, or nothing has changed."""
     with translated("close a step"):
-        async with pool.acquire() as connection:
-            version = await connection.fetchval(sql("read_run_version"), run)
-            if version is None:
-                return Closed(run=run, ordinal=ordinal, closed=False), None
-            revision = await revisions(version)
-            async with connection.transaction():
-                await connection.execute(sql("limit_waits"), "5s")
-                row = await one_row(connection, sql("lock_run"), run)
-                return await _Barrier(connection, row, ordinal, span_ids, take, revision).close()
+        version = await pool.fetchval(sql("read_run_version"), run)
+        if version is None:
+            return Closed(run=run, ordinal=ordinal, closed=False), None
+        # Before the connection is taken: who waits for a second one while holding a first can wait for ever.
+        revision = await revisions(version)
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute(sql("limit_waits"), "5s")
+            row = await one_row(connection, sql("lock_run"), run)
+            return await _Barrier(connection, row, ordinal, span_ids, take, revision).close()
 
 
 class _Barrier:

@@ -18,7 +18,7 @@ from anabranch.model.identity import TypeId
 from anabranch.model.objects import Cso, Mvo
 from anabranch.store.faults import translated
 from anabranch.store.items import unpack_items
-from anabranch.store.pool import connect, one_row
+from anabranch.store.pool import one_row
 from anabranch.store.reading_rows import cso_of, mvo_of
 from anabranch.store.sql_files import sql
 
@@ -69,7 +69,7 @@ class Inspection:
         self._connection = connection
 
     async def mvos(self, type_id: TypeId, origin_key: str) -> list[Mvo]:
-        """Metaverse objects of a type by the key of the object that projected them; several after a re-keying."""
+        """Metaverse objects of a type by the key of the object that projected them, `system/type/anchor` or its end."""
         with translated("look for the object"):
             return [
                 mvo_of(row) for row in await self._connection.fetch(sql("find_mvos_by_origin"), type_id, origin_key)
@@ -120,17 +120,3 @@ class Inspection:
         """The server's version and the database's name."""
         row = await one_row(self._connection, sql("read_versions"))
         return row["server"], row["database"]
-
-
-async def copy_database(url: str, name: str) -> None:
-    """A database `name` on the same server holds everything the one of `url` holds.
-
-    Nobody else may be connected to the original; PostgreSQL refuses otherwise.
-    """
-    connection = await connect(url, "copy")
-    try:
-        with translated("copy the database"):
-            statement = await connection.fetchval(sql("write_copy_statement"), name)
-            await connection.execute(statement)
-    finally:
-        await connection.close()

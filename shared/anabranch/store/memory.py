@@ -193,9 +193,10 @@ class MemoryStore(MemoryBarriers):
         execution = self.tables.executions[run.execution]
         if execution.ended_at is not None:
             return False
-        bad = () if execution.continue_on_failure else (RunState.FAILED, RunState.CANCELLED)
-        before = [one for one in self.tables.runs.values() if one.execution == run.execution and one.grp < run.grp]
-        return all(one.ended_at is not None and one.state not in bad for one in before)
+        groups = self._groups(run.execution)
+        states = [[one.state for one in group] for group in groups]
+        due = runs.next_group(states, continue_on_failure=execution.continue_on_failure)
+        return due is not None and groups[due][0].grp == run.grp
 
     def _start_run(self, run: RunRecord) -> None:
         now, execution = self.clock(), self.tables.executions[run.execution]

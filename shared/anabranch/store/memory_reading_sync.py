@@ -182,6 +182,7 @@ class MemoryReader(MemoryImportReading):
             (export.id, export.type_id, export.kind.value)
             for export in self._tables.exports.values()
             if export.system_id == system and export.state in (ExportState.READY, ExportState.UNCONFIRMED)
+            if not export.waiting
             if export.not_before is None or export.not_before <= now
             if self._tables.csos[export.cso_id].state is not CsoState.OBSOLETE
             if self._outbound_is_over(export.staged_run)
@@ -206,7 +207,12 @@ class MemoryReader(MemoryImportReading):
 
     async def confirmable_exports(self, system: SystemId, after: ExportId, limit: int) -> list[PendingExport]:
         sent = (ExportState.EXPORTED, ExportState.UNCONFIRMED)
-        found = (one for one in self._tables.exports.values() if one.system_id == system and one.state in sent)
+        found = (
+            one
+            for one in self._tables.exports.values()
+            if one.system_id == system
+            and (one.state in sent or (one.state is ExportState.READY and one.sent_seq is not None))
+        )
         return _by_id(one for one in found if one.id > after)[:limit]
 
 

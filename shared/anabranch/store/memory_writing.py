@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from anabranch.model.changes import Changes, CsoLink, CsoWrite, KeyChange, MvoWrite, NewCso, NewMvo, RefChange
-from anabranch.model.enums import CsoState, JoinType, MvoState
+from anabranch.model.enums import CsoState, ExportState, JoinType, MvoState
 from anabranch.model.identity import BatchId, CsoId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Cso, Mvo, Reservation
 from anabranch.store.memory_reading_import import Sequences, resolvable
@@ -47,8 +47,8 @@ def rows_concerned(tables: Tables, changes: Changes) -> list[Row]:
 
 
 def _unique_keys(changes: Changes) -> list[Row]:
-    anchors = {one.anchor_hash for one in (*changes.new_csos, *changes.csos)}
-    joined = {one.mvo_id for one in (*changes.new_csos, *changes.links)}
+    anchors = {one.anchor_hash for one in changes.new_csos} | {one.anchor_hash for one in changes.csos}
+    joined = {one.mvo_id for one in changes.new_csos} | {one.mvo_id for one in changes.links}
     keys: set[Row] = {("anchor", one) for one in anchors if one is not None}
     keys |= {("joined", one) for one in joined if one is not None}
     keys |= {("export of", one.cso_id) for one in changes.exports if not one.version}
@@ -392,6 +392,14 @@ class MemoryWriter:
             rows = (*plain, *sorted(naming, key=lambda row: (row.attr, row.target_mvo_id or 0, row.raw)))
             version = present.version + 1 if present is not None else 1
             self._tables.exports.put(one.id, replace(one, rows=rows, version=version))
+        self._wake_exports(set(changes.arrived))
+
+    def _wake_exports(self, arrived: set[tuple[SystemId, MvoId]]) -> None:
+        """What waited for objects that a target has now is executable at once."""
+        for one in list(self._tables.exports.values()) if arrived else []:
+            if one.waiting and any((one.system_id, row.target_mvo_id) in arrived for row in one.rows):
+                state = ExportState.READY if one.state is ExportState.EXPORTED else one.state
+                self._tables.exports.put(one.id, replace(one, waiting=False, state=state, version=one.version + 1))
 
     # --- what the run keeps, and its results
 

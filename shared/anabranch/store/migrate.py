@@ -145,6 +145,7 @@ async def _setting_problems(connection: Connection) -> list[str]:
 
 
 async def schema_problems(connection: Connection) -> list[str]:
+    """One sentence for each reason why this program cannot use the tables of this database; empty when it can."""
     try:
         applied = {row["version"] for row in await connection.fetch(sql("list_migrations"))}
     except asyncpg.UndefinedTableError:

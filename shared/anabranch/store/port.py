@@ -90,9 +90,9 @@ class Collision(Retryable):
 class SecondaryConflict(msgspec.Struct, frozen=True, order=True):
     """A staged identity whose final secondary id is not its own.
 
-    `holder` is None where another staged row ends with it too, else the anchor hash of the `normal` CSO that holds it and
-    has no living staged row. Whether that CSO was seen is packed away in `import_seen`, so the caller judges: one that a
-    complete full import has not seen gives its secondary id up, and the conflict is none.
+    `holder` is None where another staged row ends with it too, else the anchor hash of the `normal` CSO that holds it
+    and has no living staged row. Whether that CSO was seen is packed away in `import_seen`, so the caller judges: one
+    that a complete full import has not seen gives its secondary id up, and the conflict is none.
     """
 
     type_id: TypeId
@@ -112,7 +112,7 @@ class Reader(Protocol):
     """Loads. Every verb takes many keys; what does not exist is simply not among the results."""
 
     async def new_ids(self, table: str, count: int) -> Sequence[int]:
-        """`count` fresh ids of `cso`, `mvo`, `export` or `import_row`, in blocks of 1,000 contiguous ones, ascending."""
+        """`count` fresh ids of `cso`, `mvo`, `export` or `import_row`: ascending, in blocks of 1,000 without gaps."""
 
     # --- import
     async def fingerprints(self, type_id: TypeId, partition: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -239,8 +239,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     system: SystemId
     what: str
-    """`evaluate`: due or (with `everything`) all, in state normal and of a type in `stamps`; `unjoined`, `joined`: those
-    of them; `references`: normal joined CSOs of a type in `stamps` whose references are due. `obsolete_unjoined`,
+    """`evaluate`: due or (with `everything`) all, in state normal and of a type in `stamps`; `unjoined`, `joined`:
+    those of them; `references`: normal joined CSOs of a type in `stamps` whose references are due. `obsolete_unjoined`,
     `obsolete_joined`: obsolete CSOs without or with a join, of any type."""
     stamps: dict[TypeId, int]
     config_version: int

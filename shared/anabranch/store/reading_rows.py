@@ -21,6 +21,7 @@ from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow, StagedR
 # A dictionary look-up instead of an enum call: these run once for each object of each batch.
 _CSO_STATES = {state.value: state for state in CsoState}
 _JOIN_TYPES = {kind.value: kind for kind in JoinType}
+_ROWS = msgspec.json.Decoder(tuple[PendingRow, ...])
 _MVO_STATES = {state.value: state for state in MvoState}
 
 
@@ -47,7 +48,10 @@ def staged_row_of(row: asyncpg.Record) -> StagedRow:
 
 
 def exports_of(rows: Iterable[asyncpg.Record], values: Iterable[asyncpg.Record]) -> list[PendingExport]:
-    """Pending exports with all their changes: plain ones in stored order, then those that name an MVO, by attribute."""
+    """Pending exports with all changes: plain ones (`rows`, JSON text) in stored order, then those that name an MVO.
+
+    The latter come by attribute, MVO and identifier, whatever order they were written in.
+    """
     by_export: defaultdict[ExportId, list[PendingRow]] = defaultdict(list)
     for value in values:
         by_export[value["export_id"]].append(
@@ -65,7 +69,7 @@ def exports_of(rows: Iterable[asyncpg.Record], values: Iterable[asyncpg.Record])
         fields: dict[str, Any] = dict(row)
         fields["kind"] = ExportKind(fields["kind"])
         fields["state"] = ExportState(fields["state"])
-        plain = msgspec.convert(fields["rows"], tuple[PendingRow, ...])
+        plain = _ROWS.decode(fields["rows"])
         fields["rows"] = (*plain, *by_export.get(fields["id"], ()))
         exports.append(PendingExport(**fields))
     return exports

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 _PREFETCH: Final = 5_000
+_PARTS: Final = msgspec.json.Decoder(list[Any])
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "csos": ("hash_csos",),
     "cso references": ("hash_cso_references",),
@@ -47,6 +48,7 @@ async def state_hash(connection: Connection) -> StateHash:
     """
     sections = {}
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute("SET LOCAL work_mem = '64MB'")  # wide lines are sorted
         for section in SECTIONS:
             digest = sha256()
             async for line in _lines(connection, section):
@@ -66,7 +68,12 @@ async def state_lines(connection: Connection, section: str) -> list[str]:
 async def _lines(connection: Connection, section: str) -> AsyncIterator[str]:
     for statement in SECTIONS[section]:
         async for row in connection.cursor(sql(statement), prefetch=_PREFETCH):
-            yield row[0]
+            yield _with_sorted_rows(row[0]) if statement == "hash_exports" else row[0]
+
+
+def _with_sorted_rows(line: str) -> str:
+    *fields, rows = _PARTS.decode(line)
+    return msgspec.json.encode([*fields, sorted(rows, key=msgspec.json.encode)]).decode()
 
 
 async def counts(connection: Connection) -> dict[str, int]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # The order of the parameters of write_exports.sql; `version` besides for new rows.
 _FIELDS: Final = (
     "id", "cso_id", "type_id", "system_id", "mvo_id", "kind", "state", "rows", "rule", "staged_run", "config_version",
-    "staged_now", "seen_seq", "sent_seq", "attempts", "not_before", "failure",
+    "staged_now", "seen_seq", "sent_seq", "waiting", "attempts", "not_before", "failure",
 )  # fmt: skip
 
 
@@ -36,6 +36,9 @@ async def write_exports(connection: Connection, changes: Changes) -> None:
             "pending_export", records=[(*_fields(one), 1) for one in new], columns=[*_FIELDS, "version"]
         )
     await _add_values(connection, changes.exports)
+    if changes.arrived:
+        systems, mvos = zip(*changes.arrived, strict=True)
+        await connection.execute(sql("wake_exports"), list(systems), list(mvos))
 
 
 def _fields(export: PendingExport) -> tuple[Any, ...]:

@@ -116,13 +116,13 @@ async def _write_references(connection: Connection, changes: Sequence[RefChange]
         ids, attrs, raws = zip(*gone, strict=True)
         await connection.execute(sql("remove_cso_refs"), ids, attrs, raws)
     new = [
-        (one.cso_id, one.type_id, one.attr, raw, by_anchor, by_secondary)
-        for one in changes
+        (one.cso_id, one.type_id, one.attr, raw, by_anchor, by_secondary, known.get(raw))
+        for one, known in ((one, dict(one.targets)) for one in changes)
         for raw, by_anchor, by_secondary in one.add
     ]
     if new:
         await connection.copy_records_to_table(
             "cso_ref",
             records=new,
-            columns=["cso_id", "type_id", "attr", "raw", "anchor_hash", "secondary_hash"],
+            columns=["cso_id", "type_id", "attr", "raw", "anchor_hash", "secondary_hash", "target_cso_id"],
         )

@@ -80,10 +80,21 @@ def record_success(
             rows.append(row)
         elif not confirmed:
             rows.append(msgspec.structs.replace(row, state=RowState.SENT))
+    if cso.mvo_id is not None and cso.anchor_hash is None:
+        changes.arrived.append((cso.system_id, cso.mvo_id))
     if rows:
+        waiting = any(row.state is RowState.STAGED for row in rows)
         changes.exports.append(
             msgspec.structs.replace(
-                export, rows=tuple(rows), state=state_of(rows), sent_seq=sent_seq, attempts=0, not_before=None, failure=None
+                export,
+                waiting=waiting,
+                kind=ExportKind.UPDATE if confirmed else export.kind,
+                rows=tuple(rows),
+                state=state_of(rows),
+                sent_seq=sent_seq,
+                attempts=0,
+                not_before=None,
+                failure=None,
             )
         )
     else:
@@ -208,5 +219,3 @@ def backoff(export: PendingExport, attempts: int) -> float:
     wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(attempts - 1, 0))
     digest = blake2b(f"{export.id}:{attempts}".encode(), digest_size=2).digest()
     return wait * (0.8 + 0.4 * int.from_bytes(digest, "big") / 65535)
-
-

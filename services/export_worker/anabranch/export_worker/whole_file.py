@@ -175,7 +175,9 @@ class _Writer:
                 held.pop(raw, None)
             held.update(dict(change.targets))
         return {
-            attr: sorted({self._identifiers.of_cso(cso) or raw if cso is not None else raw for raw, cso in held.items()})
+            attr: sorted(
+                {self._identifiers.of_cso(cso) or raw if cso is not None else raw for raw, cso in held.items()}
+            )
             for attr, held in names.items()
             if held
         }
@@ -199,7 +201,9 @@ async def _record(
     """The results, in pages that commit one by one."""
     pages = [ids[start : start + _RESULTS] for start in range(0, len(ids), _RESULTS)] or [[]]
     for number, page in enumerate(pages, start=1):
-        await _record_page(task, page, identifiers, refused, confirmed=confirmed, last=number == len(pages), number=number)
+        await _record_page(
+            task, page, identifiers, refused, confirmed=confirmed, last=number == len(pages), number=number
+        )
 
 
 class _Page(msgspec.Struct, frozen=True):

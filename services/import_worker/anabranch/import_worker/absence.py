@@ -43,9 +43,7 @@ async def count_absent(task: Task) -> None:
 async def plan_write(task: Task) -> None:
     """The listed operations, cut into ranges."""
     async with task.store.reader() as reader:
-        ranges = await reader.guard_op_ranges(
-            task.claimed.run, GuardPoint.IMPORT_OBSOLETIONS, task.claimed.batch_size
-        )
+        ranges = await reader.guard_op_ranges(task.claimed.run, GuardPoint.IMPORT_OBSOLETIONS, task.claimed.batch_size)
     await plan(task, batches_of(ranges))
 
 

@@ -97,7 +97,9 @@ async def _stage(
             _reject(changes, type_id, entry.place, parsed.kind, parsed.message)
         else:
             by_type.setdefault(type_id, []).append((entry, parsed))
-    seen: dict[TypeId, list[bytes]] = {type_id: [one.anchor_hash for _, one in some] for type_id, some in by_type.items()}
+    seen: dict[TypeId, list[bytes]] = {
+        type_id: [one.anchor_hash for _, one in some] for type_id, some in by_type.items()
+    }
     for error in page.errors:
         found = parsers.get(error.object_type or "")
         type_id = found[0] if found else None
@@ -138,7 +140,13 @@ async def _compare(
     for entry, parsed in fresh:
         for problem in parsed.problems:
             changes.errors.append(
-                ErrorItem(space="source", kind=problem.kind, key=parsed.anchor, message=f"{entry.place}: {problem.message}", type_id=type_id)
+                ErrorItem(
+                    space="source",
+                    kind=problem.kind,
+                    key=parsed.anchor,
+                    message=f"{entry.place}: {problem.message}",
+                    type_id=type_id,
+                )
             )
         changes.import_rows.append(
             StagedRow(

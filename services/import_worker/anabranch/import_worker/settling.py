@@ -15,7 +15,7 @@ import numpy as np
 from anabranch.engine.importing import Settled, settle
 from anabranch.engine.keys import key_changes
 from anabranch.engine.identifiers import reference_hashes
-from anabranch.import_worker.seen import seen_hashes
+from anabranch.import_worker.seen import Hashes, are_seen, seen_hashes
 from anabranch.import_worker.sources import system_id
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso, RefChange, Verdict
 from anabranch.model.configuration import Attribute
@@ -23,7 +23,7 @@ from anabranch.model.enums import CsoState
 from anabranch.model.identity import CsoId, TypeId
 from anabranch.model.objects import Cso, CsoRef, StagedRow
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
-from anabranch.store.port import Reader, Unit
+from anabranch.store.port import Reader, SecondaryConflict, Unit
 
 
 async def propose_apply(task: Task) -> None:
@@ -38,7 +38,11 @@ async def propose_apply(task: Task) -> None:
                 message = f"{count} objects of one import have this identity; make the anchor unique in the source"
                 changes.verdicts.append(Verdict(type_id, anchor_hash, "duplicate_anchor", message))
                 changes.count("duplicates_read", count)
-    types = [type_id for type_id in task.compiled.types_of(system_id(task)) if task.compiled.object_types[type_id][1].secondary]
+    types = [
+        type_id
+        for type_id in task.compiled.types_of(system_id(task))
+        if task.compiled.object_types[type_id][1].secondary
+    ]
     async with task.store.unit(claimed) as unit:
         await unit.persist(changes)
         if types:
@@ -51,10 +55,16 @@ async def propose_apply(task: Task) -> None:
 
 
 async def _reject_secondary_conflicts(unit: Unit, task: Task, types: Sequence[TypeId]) -> None:
-    while found := await unit.secondary_conflicts(task.claimed.run, types):
+    """Reject, and ask again until nothing more conflicts; an object that was not seen gives its secondary id up."""
+    seen = await seen_hashes(unit, task.claimed.run)
+    while found := _standing(await unit.secondary_conflicts(task.claimed.run, types), seen):
         message = "another object would end with the same secondary id; make it unique in the source"
-        verdicts = [Verdict(type_id, anchor_hash, "secondary_id_conflict", message) for type_id, anchor_hash in found]
+        verdicts = [Verdict(one.type_id, one.anchor_hash, "secondary_id_conflict", message) for one in found]
         await unit.persist(Changes(verdicts=verdicts))
+
+
+def _standing(found: Sequence[SecondaryConflict], seen: dict[TypeId, Hashes]) -> list[SecondaryConflict]:
+    return [one for one in found if one.holder is None or bool(are_seen([one.holder], seen.get(one.type_id)).all())]
 
 
 async def plan_settle(task: Task) -> None:
@@ -117,7 +127,9 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
         if verdict is not None:
             kind, message = verdict
             changes.errors.append(
-                ErrorItem(space="source", kind=kind, key=row.anchor, message=f"{row.place}: {message}", type_id=row.type_id)
+                ErrorItem(
+                    space="source", kind=kind, key=row.anchor, message=f"{row.place}: {message}", type_id=row.type_id
+                )
             )
             changes.count("rejected")
             continue
@@ -132,7 +144,8 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
 def _write(
     task: Task, changes: Changes, row: StagedRow, stored: Cso | None, outcome: Settled, ids: Iterator[int]
 ) -> None:
-    changes.count(outcome.change)
+    # AUD-5 knows no such door: an object seen for the first time after its create is one that was updated.
+    changes.count("updated" if outcome.change == "confirmed" else outcome.change)
     if stored is None:
         if outcome.change != "added":
             return

@@ -29,16 +29,16 @@ async def count_deletions(task: Task) -> None:
     changes = Changes()
     async with task.store.reader() as reader:
         for type_id, mvo_id in await reader.due_deletions(run, list(task.compiled.metaverse), task.claimed.now):
-            changes.guard_ops.append(GuardOp(GuardPoint.METAVERSE_DELETIONS, type_id, mvo_id, "delete", "its rule fired"))
+            changes.guard_ops.append(
+                GuardOp(GuardPoint.METAVERSE_DELETIONS, type_id, mvo_id, "delete", "its rule fired")
+            )
     await plan(task, [], changes)
 
 
 async def plan_write(task: Task) -> None:
     """The listed deletions, cut into ranges."""
     async with task.store.reader() as reader:
-        ranges = await reader.guard_op_ranges(
-            task.claimed.run, GuardPoint.METAVERSE_DELETIONS, task.claimed.batch_size
-        )
+        ranges = await reader.guard_op_ranges(task.claimed.run, GuardPoint.METAVERSE_DELETIONS, task.claimed.batch_size)
     await plan(task, batches_of(ranges))
 
 

@@ -46,7 +46,9 @@ def context(task: Task, draw: Callable[[str, tuple[str, ...]], str] | None = Non
 
 def inbound_types(task: Task) -> list[InboundType]:
     """The inbound side of every selected object type of the run's system."""
-    return [task.compiled.inbound[one] for one in task.compiled.types_of(system_id(task)) if one in task.compiled.inbound]
+    return [
+        task.compiled.inbound[one] for one in task.compiled.types_of(system_id(task)) if one in task.compiled.inbound
+    ]
 
 
 async def refs_by_cso(reader: Reader, ids: Iterable[CsoId]) -> dict[CsoId, list[CsoRef]]:
@@ -76,7 +78,9 @@ def with_refs(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef]) -> Documen
             doc.setdefault(ref.attr, []).append(ref.raw)
         else:
             doc[ref.attr] = ref.raw
-    return {name: sorted(value) if isinstance(value, list) and name not in cso.doc else value for name, value in doc.items()}
+    return {
+        name: sorted(value) if isinstance(value, list) and name not in cso.doc else value for name, value in doc.items()
+    }
 
 
 def relinked(cso: Cso, **fields: Any) -> CsoLink:

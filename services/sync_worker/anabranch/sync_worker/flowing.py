@@ -45,6 +45,8 @@ class Loaded(msgspec.Struct, frozen=True):
     links: dict[MvoId, list[Cso]]
     keys: dict[MvoId, dict[str, dict[bytes, str]]]
     reservations: dict[tuple[MvoId, str], Reservation]
+    before_references: bool = True
+    """True while the step `references` is still to come, so that it is owed what this evaluation changes."""
 
 
 async def load_joined(task: Task, reader: Reader, csos: list[Cso]) -> Loaded:
@@ -158,16 +160,14 @@ def _write(
                 rule=link.rule,
             )
         )
-    refers = any(rule.references for rule in inbound.rules)
+    refers = loaded.before_references and any(rule.references for rule in inbound.rules)
     if outcome.owes_draw:
         changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), {}))
         changes.links.append(relinked(cso, contributions=outcome.contributions, refs_due=refers or cso.refs_due))
     else:
         failed = bool(outcome.failures)
         changes.links.append(
-            evaluated(
-                task, cso, contributions=outcome.contributions, refs_due=refers or cso.refs_due, failed=failed
-            )
+            evaluated(task, cso, contributions=outcome.contributions, refs_due=refers or cso.refs_due, failed=failed)
         )
         changes.count("selected")
         changes.count("errored" if failed else ("changed" if outcome.values or not mvo.evaluated else "unchanged"))
@@ -199,7 +199,9 @@ def _write(
         changes.item("mvo", Item(mvo.id, mvo.origin_key, "flowed", shown))
 
 
-def _shown(side: MetaverseSide, value: tuple[str, object, object, int | None]) -> tuple[str, object, object, int | None]:
+def _shown(
+    side: MetaverseSide, value: tuple[str, object, object, int | None]
+) -> tuple[str, object, object, int | None]:
     """A value change as history keeps it; of a sensitive attribute only that it changed (AUD-13)."""
     attr, _, _, mapping = value
     return (attr, None, "***", mapping) if side.record.attributes[attr].sensitive else value

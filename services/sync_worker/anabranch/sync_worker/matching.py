@@ -34,6 +34,7 @@ async def plan_settle(task: Task) -> None:
         await unit.add_batches(batches_of(ranges, ordered=True))
         await unit.seal()
         await unit.done({})
+    task.hold.sealed_with = len(ranges) + 1
 
 
 class _Loaded(msgspec.Struct, frozen=True):
@@ -95,9 +96,7 @@ class _Settler:
         return self._changes
 
     def _settle(self, proposal: Proposal, cso: Cso) -> None:
-        partner = find_partner(
-            self._loaded.searches[proposal.object_id], lambda search: candidates(search, self._hits)
-        )
+        partner = find_partner(self._loaded.searches[proposal.object_id], lambda search: candidates(search, self._hits))
         if len(partner.candidates) > 1:
             names = ", ".join(self._name(one) for one in partner.candidates)
             message = f"{len(partner.candidates)} metaverse objects match: {names}; make the key unique or join by hand"
@@ -133,9 +132,7 @@ class _Settler:
 
     def _touched(self, mvo: Mvo, cso: Cso) -> MvoWrite:
         """The MVO is due for outbound evaluation; a scheduled deletion may be cancelled by this join (SYN-58)."""
-        cancels = mvo.state is MvoState.PENDING_DELETION and join_cancels(
-            mvo.deletion, connector(self._task, mvo, cso)
-        )
+        cancels = mvo.state is MvoState.PENDING_DELETION and join_cancels(mvo.deletion, connector(self._task, mvo, cso))
         if cancels:
             self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "deletion_cancelled"))
             self._changes.count("deletions_cancelled")

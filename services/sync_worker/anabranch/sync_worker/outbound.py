@@ -229,9 +229,7 @@ class Evaluator:
         self._changes.count("provisioned")
         return True
 
-    def _update(
-        self, mvo: Mvo, target: Target, cso: Cso, export: PendingExport | None, wishes: list[Wish]
-    ) -> None:
+    def _update(self, mvo: Mvo, target: Target, cso: Cso, export: PendingExport | None, wishes: list[Wish]) -> None:
         """Bring the pending export of an existing target object up to date, or cancel what has become needless."""
         creating = cso.state is CsoState.PENDING_PROVISIONING and (export is None or export.sent_seq is None)
         present = export.rows if export is not None and export.kind is not ExportKind.DELETE else ()
@@ -255,7 +253,9 @@ class Evaluator:
     def _rename_unsent(self, target: Target, cso: Cso, rows: tuple[PendingRow, ...]) -> None:
         """An unsent create whose identifiers changed carries the new ones; nothing in the target knows the old."""
         anchor = _value_of(rows, target.record.anchor)
-        text = anchor_key(anchor, target.record.attributes[target.record.anchor])[0] if anchor is not None else cso.anchor
+        text = (
+            anchor_key(anchor, target.record.attributes[target.record.anchor])[0] if anchor is not None else cso.anchor
+        )
         secondary = _secondary(target, rows)
         if (text, secondary) != (cso.anchor, cso.secondary):
             self._changes.csos.append(
@@ -297,10 +297,12 @@ class Evaluator:
             staged_now=self._task.claimed.now,
             seen_seq=mvo.change_seq,
             sent_seq=export.sent_seq if export is not None else None,
+            version=export.version if export is not None else 0,
         )
         self._changes.exports.append(fresh)
         self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "staged", detail=f"{target.system.key}: {kind.value}"))
-        self._changes.count(f"{kind.value}s_staged")
+        if export is None:
+            self._changes.count(f"{kind.value}s_staged")
 
     def _error(self, mvo: Mvo, kind: str, message: str, rule: str | None = None) -> None:
         self._changes.errors.append(

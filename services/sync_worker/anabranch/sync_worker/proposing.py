@@ -95,7 +95,13 @@ def fail_object(changes: Changes, cso: Cso, kind: str, message: str, rule: str |
     """The object is left untouched but for its error, and stays due for the next run (SYN-92)."""
     changes.errors.append(
         ErrorItem(
-            space="cso", kind=kind, key=cso.anchor or "", message=message, type_id=cso.type_id, object_id=cso.id, rule=rule
+            space="cso",
+            kind=kind,
+            key=cso.anchor or "",
+            message=message,
+            type_id=cso.type_id,
+            object_id=cso.id,
+            rule=rule,
         )
     )
     changes.links.append(relinked(cso, failed=True))

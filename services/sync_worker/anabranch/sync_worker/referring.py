@@ -112,9 +112,7 @@ def _offers(task: Task, loaded: _Loaded, mvo: Mvo) -> Iterable[Offer]:
             yield Offer(cso.id, link.id, link.target.name, tuple(ref for ref in refs if ref.attr == source))
 
 
-def _live_links(
-    task: Task, inbound: InboundType, cso: Cso, refs: Sequence[CsoRef], mvo: Mvo
-) -> list[Link]:
+def _live_links(task: Task, inbound: InboundType, cso: Cso, refs: Sequence[CsoRef], mvo: Mvo) -> list[Link]:
     if not any(rule.references for rule in inbound.rules):
         return []
     verdict = judge(inbound, with_refs(inbound, cso, refs), context(task))

@@ -60,7 +60,9 @@ async def count_range(task: Task) -> None:
         for mvo in loaded[0]:
             for cso in _released(task, mvo, loaded[1].get(mvo.id, [])):
                 changes.guard_ops.append(
-                    GuardOp(GuardPoint.OUTBOUND_RELEASES, cso.type_id, cso.id, "disconnect", "out of scope of every rule")
+                    GuardOp(
+                        GuardPoint.OUTBOUND_RELEASES, cso.type_id, cso.id, "disconnect", "out of scope of every rule"
+                    )
                 )
         return changes
 
@@ -114,12 +116,8 @@ async def release_range(task: Task) -> None:
                 continue
             changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
             changes.expect_mvos[mvo.id] = mvo.change_seq
-            deprovision(
-                task, changes, cso, loaded.exports.get(cso.id), 0, DeprovisionAction.DISCONNECT, mvo_goes=False
-            )
+            deprovision(task, changes, cso, loaded.exports.get(cso.id), 0, DeprovisionAction.DISCONNECT, mvo_goes=False)
             changes.count("released")
         return changes
 
     await decide_and_commit(task, load, decide)
-
-

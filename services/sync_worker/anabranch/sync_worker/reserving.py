@@ -50,10 +50,8 @@ async def settle_range(task: Task) -> None:
     async def load(reader: Reader) -> _Draws:
         proposals = await reader.proposals(task.claimed.run, DRAW, lo, hi)
         order = [CsoId(one.object_id) for one in proposals]
-        csos = [
-            cso for cso in await reader.csos(order) if cso.mvo_id is not None and cso.state is CsoState.NORMAL
-        ]
-        loaded = await load_joined(task, reader, csos)
+        csos = [cso for cso in await reader.csos(order) if cso.mvo_id is not None and cso.state is CsoState.NORMAL]
+        loaded = msgspec.structs.replace(await load_joined(task, reader, csos), before_references=False)
         drawing = Drawing()
         for _ in range(_ROUNDS):
             trial = drawing.fresh()

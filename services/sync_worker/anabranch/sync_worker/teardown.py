@@ -27,9 +27,7 @@ from anabranch.sync_worker.extent import due, links_by_mvo, unjoined
 async def plan_teardown(task: Task) -> None:
     """The listed disconnections and the obsolete objects without a join, cut into ranges."""
     async with task.store.reader() as reader:
-        listed = await reader.guard_op_ranges(
-            task.claimed.run, GuardPoint.SYNC_DISCONNECTIONS, task.claimed.batch_size
-        )
+        listed = await reader.guard_op_ranges(task.claimed.run, GuardPoint.SYNC_DISCONNECTIONS, task.claimed.batch_size)
         loose = await reader.due_ranges(due(task, "obsolete_unjoined"), task.claimed.batch_size)
     batches = batches_of(listed)
     batches += [

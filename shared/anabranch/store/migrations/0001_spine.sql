@@ -307,18 +307,20 @@ CREATE TABLE cso_sync (
     contributions  jsonb,
     refs_due       boolean NOT NULL DEFAULT false,
     failed         boolean NOT NULL DEFAULT false,
-    released       boolean NOT NULL DEFAULT false
+    released       boolean NOT NULL DEFAULT false,
+    -- A column, because the planner knows how many rows have it set; of a comparison of two columns it knows nothing.
+    changed        boolean GENERATED ALWAYS AS (change_seq > synced_seq OR failed) STORED
 ) WITH (fillfactor = 80);
 -- One CSO per system and MVO (MOD-17), also against two workers at once.
 CREATE UNIQUE INDEX cso_sync_slot ON cso_sync (mvo_id, system_id) WHERE mvo_id IS NOT NULL;
 CREATE INDEX cso_sync_refs_due ON cso_sync (system_id, cso_id) WHERE refs_due;
 -- Due for evaluation (SYN-2) is one of: changed or failed; else stale; else turned with time.
 CREATE INDEX cso_sync_changed ON cso_sync (system_id, cso_id)
-    WHERE state = 'normal' AND (change_seq > synced_seq OR failed);
+    WHERE state = 'normal' AND changed;
 CREATE INDEX cso_sync_stamp ON cso_sync (type_id, rule_stamp)
-    WHERE state = 'normal' AND change_seq <= synced_seq AND NOT failed;
+    WHERE state = 'normal' AND NOT changed;
 CREATE INDEX cso_sync_turns ON cso_sync (system_id, turns_at)
-    WHERE state = 'normal' AND change_seq <= synced_seq AND NOT failed AND turns_at IS NOT NULL;
+    WHERE state = 'normal' AND NOT changed AND turns_at IS NOT NULL;
 CREATE INDEX cso_sync_obsolete ON cso_sync (system_id, cso_id) WHERE state = 'obsolete';
 
 -- A CSO as the engine reads it.
@@ -444,6 +446,7 @@ CREATE TABLE pending_export (
     staged_now     timestamptz NOT NULL,
     seen_seq       bigint NOT NULL,
     sent_seq       bigint,
+    waiting        boolean NOT NULL DEFAULT false,
     attempts       integer NOT NULL DEFAULT 0,
     not_before     timestamptz,
     failure        text,
@@ -462,6 +465,7 @@ CREATE TABLE pe_value (
     refuted       integer NOT NULL DEFAULT 0,
     PRIMARY KEY (export_id, attr, target_mvo_id, raw)
 );
+CREATE INDEX pe_value_target ON pe_value (target_mvo_id);
 
 ---------------------------------------------------------------- what a run keeps while it works; goes with the run
 

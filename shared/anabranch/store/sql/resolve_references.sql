@@ -17,11 +17,15 @@ WITH resolvable AS (
       FROM referring f
      WHERE c.id = f.cso_id AND f.quiet
  RETURNING c.id, c.change_seq
-), marked AS (
+), touched_marked AS (
     UPDATE cso_sync s
-       SET change_seq = coalesce(t.change_seq, s.change_seq), refs_due = s.refs_due OR s.mvo_id IS NOT NULL
+       SET change_seq = t.change_seq, link_version = s.link_version + 1, refs_due = s.refs_due OR s.mvo_id IS NOT NULL
+      FROM touched t
+     WHERE s.cso_id = t.id
+), due_marked AS (
+    UPDATE cso_sync s
+       SET refs_due = true, link_version = s.link_version + 1
       FROM referring f
-      LEFT JOIN touched t ON t.id = f.cso_id
-     WHERE s.cso_id = f.cso_id AND (f.quiet OR (s.mvo_id IS NOT NULL AND NOT s.refs_due))
+     WHERE s.cso_id = f.cso_id AND NOT f.quiet AND s.mvo_id IS NOT NULL AND NOT s.refs_due
 )
 SELECT count(*) FROM resolved

@@ -1,16 +1,16 @@
 -- CSOs due for evaluation (SYN-2), each once: changed or failed ones, then quiet ones whose rules are stale, then quiet
--- and fresh ones that time has turned. Minimum and maximum of the stored stamps tell at once whether a type has any stale
--- one, so that nothing due costs two look-ups a type. A CSO that was never evaluated (version 0) may be younger than
--- the run: only its number tells.
+-- and fresh ones that time has turned. The least changed id, and the least and greatest stored stamp of a type, tell at
+-- once whether there is anything to look for: nothing due costs a few look-ups. A CSO that was never evaluated
+-- (version 0) may be younger than the run: only its number tells.
 WITH stamp AS MATERIALIZED (
     SELECT * FROM unnest($4::integer[], $5::bigint[]) AS t (type_id, rule_stamp)
 ), stale_type AS MATERIALIZED (
     SELECT t.type_id, t.rule_stamp
       FROM stamp t
      WHERE (SELECT min(s.rule_stamp) FROM cso_sync s WHERE s.type_id = t.type_id AND s.state = 'normal'
-               AND s.change_seq <= s.synced_seq AND NOT s.failed) < t.rule_stamp
+               AND NOT s.changed) < t.rule_stamp
         OR (SELECT max(s.rule_stamp) FROM cso_sync s WHERE s.type_id = t.type_id AND s.state = 'normal'
-               AND s.change_seq <= s.synced_seq AND NOT s.failed) > t.rule_stamp
+               AND NOT s.changed) > t.rule_stamp
 )
 SELECT s.cso_id AS id
   FROM cso_sync s
@@ -18,7 +18,9 @@ SELECT s.cso_id AS id
  WHERE s.system_id = $3
    AND s.cso_id BETWEEN $1 AND $2
    AND s.state = 'normal'
-   AND (s.change_seq > s.synced_seq OR s.failed)
+   AND s.changed
+   AND (SELECT min(f.cso_id) FROM cso_sync f
+         WHERE f.system_id = $3 AND f.state = 'normal' AND f.changed) IS NOT NULL
    AND ($9::boolean IS NULL OR (s.mvo_id IS NOT NULL) = $9)
    AND (s.failed
         OR s.change_seq <= $8
@@ -31,7 +33,7 @@ SELECT s.cso_id
  WHERE s.system_id = $3
    AND s.cso_id BETWEEN $1 AND $2
    AND s.state = 'normal'
-   AND s.change_seq <= s.synced_seq AND NOT s.failed
+   AND NOT s.changed
    AND ($9::boolean IS NULL OR (s.mvo_id IS NOT NULL) = $9)
    AND s.rule_stamp <> t.rule_stamp
    AND s.config_version < $6
@@ -43,7 +45,7 @@ SELECT s.cso_id
  WHERE s.system_id = $3
    AND s.cso_id BETWEEN $1 AND $2
    AND s.state = 'normal'
-   AND s.change_seq <= s.synced_seq AND NOT s.failed
+   AND NOT s.changed
    AND ($9::boolean IS NULL OR (s.mvo_id IS NOT NULL) = $9)
    AND s.turns_at <= $7 AND s.turns_at IS NOT NULL
    AND NOT (s.rule_stamp <> t.rule_stamp AND s.config_version < $6

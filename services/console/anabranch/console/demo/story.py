@@ -1,0 +1,267 @@
+"""The demonstration: four weeks of an organisation, one of them with an accident.
+
+The first week everything is new. The second brings joiners, movers and leavers. In the third a sync worker is killed
+with a batch in its hands, and the same week is played on a copy where nobody was disturbed: both must end in the same
+state, and their hashes say so. The fourth brings nothing, and nothing may be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from anabranch.console.demo.generator import Organisation, Week, found, next_week, write
+from anabranch.console.demo.killing import Killing, kill_in_work
+from anabranch.console.demo.showing import Showing
+from anabranch.console.demo.stage import CycleResult, DemoFailed, Stage
+from anabranch.console.local_fleet import LocalFleet
+from anabranch.runtime.local_servers import LocalServers
+
+_SERVERS: Final = ".anabranch"
+_BOOKKEEPING: Final = frozenset(
+    {
+        "execution", "execution_step", "run", "run_step", "batch", "batch_attempt", "worker", "run_population",
+        "import_seen", "sync_turn", "turn_wait", "action", "fleet_bus", "fleet_term",
+    }
+)  # fmt: skip
+"""Tables that say what the fleet does, not what it knows: a week without a change writes to these alone."""
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for. `keep` leaves the database in place, for `anabranch up` in the same directory."""
+
+    directory: Path | None
+    people: int
+    seed: int
+    keep: bool
+
+
+def play(wish: Wish, showing: Showing) -> None:
+    """The whole demonstration has been shown, and everything it started has ended.
+
+    Raises DemoFailed when it does not come out as promised, LocalServerError and FleetError when it cannot begin.
+    """
+    for variable in ("ANABRANCH_DATABASE_URL", "ANABRANCH_REDIS_URL"):
+        if os.environ.pop(variable, None) is not None:
+            showing.say(f"{variable} is not used: a demonstration has servers of its own")
+    begun = time.monotonic()
+    directory = _fresh(wish.directory)
+    showing.say(f"{wish.people:,} people, seed {wish.seed}, in {directory}")
+    servers = LocalServers(directory / _SERVERS, durable=False)
+    try:
+        with servers:
+            showing.say(servers.describe())
+            story = _Story(wish, showing, directory, servers)
+            story.play()
+        story.sum_up(time.monotonic() - begun)
+    finally:
+        if not wish.keep:
+            LocalServers.stop_detached(directory / _SERVERS, purge=True)
+            shutil.rmtree(directory / _SERVERS / "logs", ignore_errors=True)
+
+
+def _fresh(wished: Path | None) -> Path:
+    """A directory of one's own: the one wished for if it is empty, else the next free number in ./demo-out."""
+    if wished is not None:
+        if wished.exists() and (not wished.is_dir() or any(wished.iterdir())):
+            raise DemoFailed(f"{wished} is not empty; name an empty or a new directory")
+        wished.mkdir(parents=True, exist_ok=True)
+        return wished.absolute()
+    for number in range(1, 100_000):
+        directory = Path("demo-out") / str(number)
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return directory.absolute()
+    raise DemoFailed("./demo-out is full; remove what is in it")
+
+
+class _Story:
+    def __init__(self, wish: Wish, showing: Showing, directory: Path, servers: LocalServers) -> None:
+        self._wish = wish
+        self._showing = showing
+        self._directory = directory
+        logs = directory / _SERVERS / "logs"
+        self._stage = Stage(directory, servers.database_url, servers.redis_url, key_prefix="", logs=logs)
+        self._servers = servers
+        self._logs = logs
+        self._results: list[tuple[str, CycleResult]] = []
+        self._hash = ""
+
+    def play(self) -> None:
+        first = found(self._wish.people, self._wish.seed)
+        self._write(self._stage, first)
+        self._stage.out.mkdir()
+        version = asyncio.run(self._stage.prepare())
+        self._showing.say(f"configuration revision {version}; fleet: 1 scheduler, 1 import, 2 sync, 1 export worker")
+        with self._stage.fleet(sync_workers=2) as fleet:
+            self._showing.title("Cycle 1: everything is new")
+            self._cycle("1, everything new")
+            second = self._second_week(first)
+        third, week = self._week(second, 3, new_phones=0.08)
+        copy = self._copy()
+        for stage in (self._stage, copy):
+            self._write(stage, third)
+        self._third_week(copy, week)
+        self._fourth_week()
+        del fleet
+
+    def _write(self, stage: Stage, organisation: Organisation) -> None:
+        write(organisation, stage.data)
+
+    def _week(self, before: Organisation, number: int, *, new_phones: float = 0.0) -> tuple[Organisation, Week]:
+        return next_week(before, self._wish.seed, number, new_phones=new_phones)
+
+    def _cycle(self, name: str, now: datetime | None = None) -> CycleResult:
+        with self._showing.watch() as watching:
+            result = asyncio.run(self._stage.play(watching.see, now))
+        self._keep(name, result)
+        return result
+
+    def _keep(self, name: str, result: CycleResult) -> None:
+        self._showing.table(result)
+        self._results.append((name, result))
+
+    def _second_week(self, first: Organisation) -> Organisation:
+        second, week = self._week(first, 2)
+        self._write(self._stage, second)
+        self._showing.title(f"Cycle 2: {_told(week)}")
+        self._cycle("2, people come and go")
+        return second
+
+    def _copy(self) -> Stage:
+        """A second stage with the same database and files, made while no fleet is connected."""
+        from anabranch.store.databases import copy_database
+
+        url = asyncio.run(copy_database(self._stage.database_url, "undisturbed"))
+        copy = Stage(
+            self._directory / "undisturbed",
+            url,
+            self._servers.redis_url,
+            key_prefix="undisturbed:",
+            logs=self._logs / "undisturbed",
+        )
+        self._stage.copy_files_to(copy)
+        return copy
+
+    def _third_week(self, copy: Stage, week: Week) -> None:
+        now = datetime.now(UTC)
+        self._showing.title(f"Cycle 3: {_told(week)}; and a sync worker is killed in the middle of a batch")
+        with self._stage.fleet(sync_workers=2) as fleet:
+            result, killing = self._disturbed(fleet, now)
+        self._keep("3, a worker killed", result)
+        self._showing.say(
+            f"  {killing.worker} was killed with batch {killing.batch} (step {killing.step}, {killing.objects} objects) "
+            "in its hands; its lease ended and another worker did it"
+        )
+        self._showing.say("  the same week again, undisturbed, on a copy made before it, with one sync worker:")
+        with copy.fleet(sync_workers=1), self._showing.watch() as watching:
+            asyncio.run(copy.play(watching.see, now))
+        self._compare(copy)
+
+    def _disturbed(self, fleet: LocalFleet, now: datetime) -> tuple[CycleResult, Killing]:
+        async def both() -> tuple[CycleResult, Killing | None]:
+            from anabranch.store.inspection import Inspection
+            from anabranch.store.pool import connect
+
+            ended = asyncio.Event()
+            connection = await connect(self._stage.database_url, "demo-killer")
+            killer = asyncio.create_task(kill_in_work(fleet, Inspection(connection), ended))
+            try:
+                with self._showing.watch() as watching:
+                    result = await self._stage.play(watching.see, now)
+                ended.set()
+                return result, await killer
+            finally:
+                ended.set()
+                await asyncio.gather(killer, return_exceptions=True)
+                await connection.close()
+
+        result, killing = asyncio.run(both())
+        if killing is None:
+            raise DemoFailed("no sync worker could be caught with a batch in its hands; try more --people")
+        return result, killing
+
+    def _compare(self, copy: Stage) -> None:
+        mine, theirs = self._stage.state_hash(), copy.state_hash()
+        files, copied = self._stage.file_hash(), copy.file_hash()
+        if mine != theirs:
+            differing = [name for name, digest in mine[1].items() if theirs[1].get(name) != digest]
+            raise DemoFailed(f"the state after the kill differs from the undisturbed one in: {', '.join(differing)}")
+        if files != copied:
+            raise DemoFailed(f"the target files differ from the undisturbed ones: {files} and {copied}")
+        self._hash = mine[0]
+        self._showing.say(f"  state hash, disturbed     {mine[0]}")
+        self._showing.say(f"  state hash, undisturbed   {theirs[0]}   equal")
+        for name, digest in files.items():
+            self._showing.say(f"  {name:<25} {digest}   equal")
+
+    def _fourth_week(self) -> None:
+        from anabranch.store.databases import count_writes
+
+        self._showing.title("Cycle 4: nothing has changed")
+        before = asyncio.run(count_writes(self._stage.database_url))
+        files = {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in self._stage.target_files()}
+        with self._stage.fleet(sync_workers=2):
+            self._cycle("4, nothing new")
+        after = asyncio.run(count_writes(self._stage.database_url))
+        written = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
+        touched = {name: count for name, count in written.items() if name not in _BOOKKEEPING}
+        changed = [file.name for file, seen in files.items() if (file.stat().st_mtime_ns, file.stat().st_ino) != seen]
+        if touched:
+            raise DemoFailed(f"a week without changes wrote rows: {touched}")
+        if changed or self._stage.state_hash()[0] != self._hash:
+            raise DemoFailed(f"a week without changes wrote {', '.join(changed) or 'another state'}")
+        self._showing.say("  rows written to connector spaces, metaverse, pending exports and history: 0")
+        self._showing.say("  target files: untouched; state hash: unchanged")
+
+    def sum_up(self, seconds: float) -> None:
+        say, here = self._showing.say, _relative(self._directory)
+        self._showing.title("Summary")
+        for name, result in self._results:
+            creates, updates, deletes = (
+                sum(getattr(run.changes, what) for run in result.runs if "export" in run.profile)
+                for what in ("creates", "updates", "deletes")
+            )
+            say(
+                f"  cycle {name:<22} {result.seconds:5.1f} s   "
+                f"written to targets: creates {creates:,} updates {updates:,} deletes {deletes:,}"
+            )
+        say("  the figures of every run add up; the killed worker changed nothing: state and files are equal")
+        say(f"  {seconds:.0f} s in all")
+        say()
+        say(f"Files:  {here}/data  what HR and the training office exported")
+        say(f"        {here}/out   directory.ldif and phonebook.csv, as the fleet wrote them")
+        say()
+        say("Try next:")
+        say(f"  less {here}/out/directory.ldif")
+        if self._wish.keep:
+            say(f"  cd {here} && anabranch up")
+            say("  anabranch object show mv person E000001")
+        else:
+            say("  anabranch demo --keep                      keeps the database, to look at with `anabranch up`")
+            say("  anabranch config validate examples/organisation/config")
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _told(week: Week) -> str:
+    parts = [
+        f"{week.joiners:,} join",
+        f"{week.movers:,} move",
+        f"{week.leavers:,} leave",
+        f"{week.new_names:,} marry",
+        f"{week.new_heads:,} teams get a new head",
+        *([f"{week.new_phones:,} new telephones"] if week.new_phones else []),
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,9 @@
+"""The settings of the export worker: those every service has."""
+
+from __future__ import annotations
+
+from anabranch.config.settings import ServiceSettings
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """What an export worker needs to know about its surroundings."""

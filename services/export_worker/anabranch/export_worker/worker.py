@@ -1,0 +1,13 @@
+"""The life of the export worker: a consumer of `export-tasks` with the handlers of its steps."""
+
+from __future__ import annotations
+
+from anabranch.model.enums import WorkerKind
+from anabranch.runtime.service import run_worker
+from anabranch.export_worker.handler import HANDLERS
+from anabranch.export_worker.settings import Settings
+
+
+async def run(settings: Settings) -> int:
+    """The worker works until a signal ends it; its exit code."""
+    return await run_worker(settings, "export-worker", WorkerKind.EXPORT, HANDLERS)
