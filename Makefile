@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock coverage-of-behaviours environment clean
+.PHONY: help demo test check docs format lock coverage-of-behaviours environment clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,9 @@ check: environment ## Run what CI runs besides the tests: lint, format, types, l
 format: environment ## Format the code and repair what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: environment ## Write the generated pages of docs/reference anew
+	@$(BIN)/python tools/reference_pages.py
 
 coverage-of-behaviours: environment ## List which specified behaviours a test proves, and which none does
 	@$(BIN)/python tools/coverage_of_behaviours.py $(ARGS)

@@ -209,3 +209,8 @@ def test_a_configuration_without_files_is_checked_by_paths() -> None:
     assert [str(fault) for fault in check(configuration)] == [
         "run-profiles.x.system: the system 'away' is not declared; there is none"
     ]
+
+
+def test_a_kind_of_run_that_cannot_be_carried_out_is_refused(faults: Faults) -> None:
+    (told,) = faults(more="run-profiles: {feed: {kind: delta-import, system: register}}\n")
+    assert "runs of kind delta-import cannot be carried out yet; use one of delta-sync, export" in told

@@ -19,9 +19,9 @@ from tests.builders import (
 from tests.promises.data_keepers import DataKeeper, write
 
 from anabranch.model.changes import Changes, SeenHashes, Verdict
-from anabranch.model.enums import CsoState
+from anabranch.model.enums import CsoState, StepState
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, RunId, TypeId
+from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Proposal
 from anabranch.store.port import IdRange, SecondaryConflict
 
@@ -54,7 +54,7 @@ async def test_fingerprints_are_those_of_normal_csos_of_the_partition(data_keepe
     assert found == {id_hash("a1"): b"1"}
 
 
-async def test_staged_rows_come_back_by_ranges_until_the_run_is_purged(data_keeper: DataKeeper) -> None:
+async def test_staged_rows_come_back_by_ranges_until_the_run_has_ended_and_is_purged(data_keeper: DataKeeper) -> None:
     refs = {"manager": ["a2"]}
     rows = [a_staged_row(n, refs=refs, kept=("x",), secondary="s", fingerprint=b"f") for n in (3, 5, 8)]
     async with data_keeper.unit(a_claimed()) as unit:
@@ -64,9 +64,11 @@ async def test_staged_rows_come_back_by_ranges_until_the_run_is_purged(data_keep
         assert await unit.import_row_ranges(RUN, 2) == [IdRange(3, 5, 2), IdRange(8, 8, 1)]
         assert await unit.import_rows(RUN, 3, 7) == rows[:2]
         assert await unit.import_rows(RunId(2), 3, 7) == []
-        await unit.purge_run_data(RunId(2))
+        await data_keeper.a_run(RunId(2), SystemId(1), "purge", StepState.CLOSED, ended=True)
+        await unit.purge_finished_runs()
         assert await unit.import_row_ranges(RUN, 9) == [IdRange(3, 8, 3)]
-        await unit.purge_run_data(RUN)
+        await data_keeper.a_run(RUN, SystemId(1), "purge", StepState.CLOSED, ended=True)
+        await unit.purge_finished_runs()
         assert await unit.import_row_ranges(RUN, 9) == []
         assert await unit.verdicts(RUN, [id_hash("a3")]) == {}
         assert [page async for page in unit.import_seen(RUN)] == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from anabranch.model.configuration import Configuration, GuardLimit, MetaverseType, System
 from anabranch.model.enums import GuardPoint
-from anabranch.protocol.guards import judge, limit_for
+from anabranch.protocol.guards import in_words, judge, limit_for
 
 DEFAULT = GuardLimit()
 OPEN = GuardLimit(max_percent=100.0)
@@ -63,7 +64,8 @@ def test_operations_are_judged_apart_and_every_breach_is_told() -> None:
     finding = judge(DEFAULT, {"delete": 15, "update": 80, "create": 500}, 100, WRITES)
     assert finding is not None
     assert [(breach.op, breach.count) for breach in finding.breaches] == [("update", 80)]
-    assert str(finding) == "export_writes: 80 x update of 100: more than max_percent 20 % (from percent_floor 10)"
+    told = in_words([{"type": "user", **msgspec.to_builtins(finding)}])
+    assert told == "export_writes of user: 80 update of 100, more than max_percent 20 % (from percent_floor 10)"
 
 
 def test_an_emptied_population_is_the_reason_told_first() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from anabranch.config.checker import Checker
 from anabranch.config.declaration import NodePath
 from anabranch.model.enums import RunKind
+from anabranch.protocol.steps import STEPS
 
 
 def check_schedules(checker: Checker) -> None:
@@ -12,6 +13,9 @@ def check_schedules(checker: Checker) -> None:
     for key, profile in configuration.run_profiles.items():
         here: NodePath = ("run-profiles", key)
         kind = profile.kind.replace("_", "-")
+        if profile.kind not in STEPS:
+            known = ", ".join(sorted(one.replace("_", "-") for one in STEPS))
+            checker.fault((*here, "kind"), f"runs of kind {kind} cannot be carried out yet; use one of {known}")
         if profile.kind is RunKind.HOUSEKEEPING:
             if profile.system is not None:
                 checker.fault((*here, "system"), "a housekeeping run is about no system; remove the key")

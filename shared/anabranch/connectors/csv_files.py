@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -37,6 +38,7 @@ from anabranch.connectors.port import (
     Token,
     Unsupported,
 )
+from anabranch.connectors.threaded_files import OpenReaders, replace_whole
 from anabranch.connectors.whole_file import WholeFile
 from anabranch.model.configuration import ObjectType, System
 from anabranch.model.enums import WriteGuarantee
@@ -57,7 +59,7 @@ class CsvConnector:
         refuse(system, list(dict.fromkeys(faults + resolved)))
         self._directory = base_directory / self._options.directory
         self._types = {key: record for key, record in system.object_types.items() if record.selected}
-        self._readers: set[CsvFileReader] = set()
+        self._readers = OpenReaders()
         self._formatters = {key: CsvFormatter(record, self._options) for key, record in self._types.items()}
         self.capabilities = Capabilities(
             resumable=True,
@@ -75,9 +77,7 @@ class CsvConnector:
         """Nothing is held between two reads; a fault of a file is told when it is read."""
 
     async def close(self) -> None:
-        readers, self._readers = self._readers, set()
-        for reader in readers:
-            await asyncio.to_thread(reader.close)
+        await self._readers.close()
 
     async def check(self, *, reading: bool = True) -> list[Fault]:
         return await asyncio.to_thread(self._check, reading)
@@ -115,16 +115,9 @@ class CsvConnector:
         if record is None:
             raise SourceFault(f"there is no partition {request.partition!r}; known are {', '.join(self._types)}")
         reader = await asyncio.to_thread(CsvFileReader, self._path(record), record, self._options, request.token)
-        self._readers.add(reader)
-        try:
-            complete = False
-            while not complete:
-                page = await asyncio.to_thread(reader.next_page, request.page_size)
-                complete = page.complete
+        async with aclosing(self._readers.pages(reader, request.page_size)) as pages:
+            async for page in pages:
                 yield page
-        finally:
-            self._readers.discard(reader)
-            reader.close()
 
     async def watermark(self) -> Token | None:
         return None
@@ -139,18 +132,7 @@ class CsvConnector:
         self, objects: AsyncIterator[TargetObject], claim: str, batch: int, fence: Callable[[], None] | None = None
     ) -> Receipt:
         writer = _FilesWriter(self._types, self._options, self._path, claim, batch)
-        waiting: list[TargetObject] = []
-        try:
-            await asyncio.to_thread(writer.open)
-            async for wanted in objects:
-                waiting.append(wanted)
-                if len(waiting) >= _OBJECTS_AT_ONCE:
-                    await asyncio.to_thread(writer.write, waiting)
-                    waiting = []
-            await asyncio.to_thread(writer.write, waiting)
-            return await asyncio.to_thread(writer.finish, fence)
-        finally:
-            writer.discard()  # not in a thread: a cancelled replacement awaits nothing more
+        return await replace_whole(writer, objects, fence, _OBJECTS_AT_ONCE)
 
     def _path(self, record: ObjectType) -> Path:
         return self._directory / file_of(record)

@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -45,6 +46,7 @@ from anabranch.connectors.port import (
     Unsupported,
 )
 from anabranch.connectors.source_file import open_for_reading
+from anabranch.connectors.threaded_files import OpenReaders, replace_whole
 from anabranch.connectors.whole_file import WholeFile
 from anabranch.model.configuration import System
 from anabranch.model.enums import WriteGuarantee
@@ -69,7 +71,7 @@ class LdifConnector:
         self._path = base_directory / self._options.path
         self._types: list[LdifType] = types_of(system)
         self._writers = {one.record.key: RecordWriter(one) for one in self._types}
-        self._readers: set[LdifFileReader] = set()
+        self._readers = OpenReaders()
         feed = self._options.mode == CHANGES
         self.capabilities = Capabilities(
             full=not feed,
@@ -90,9 +92,7 @@ class LdifConnector:
         """Nothing is held between two reads; a fault of the file is told when it is read."""
 
     async def close(self) -> None:
-        readers, self._readers = self._readers, set()
-        for reader in readers:
-            await asyncio.to_thread(reader.close)
+        await self._readers.close()
 
     async def check(self, *, reading: bool = True) -> list[Fault]:
         return await asyncio.to_thread(self._check, reading)
@@ -135,16 +135,9 @@ class LdifConnector:
         if request.partition != _PARTITION:
             raise SourceFault(f"there is no partition {request.partition!r}; an LDIF file has one, {_PARTITION!r}")
         reader = await asyncio.to_thread(self._reader, request.token)
-        self._readers.add(reader)
-        try:
-            complete = False
-            while not complete:
-                page = await asyncio.to_thread(reader.next_page, request.page_size)
-                complete = page.complete
+        async with aclosing(self._readers.pages(reader, request.page_size)) as pages:
+            async for page in pages:
                 yield page
-        finally:
-            self._readers.discard(reader)
-            reader.close()
 
     def _reader(self, token: Token | None) -> LdifFileReader:
         return LdifFileReader(self._path, self._types, self._options, self._base_directory, token)
@@ -194,18 +187,7 @@ class LdifConnector:
         if self._options.mode == CHANGES:
             raise Unsupported("an LDIF journal is written change by change, not whole")
         writer = _ContentWriter(self._path, self._writers, claim, batch)
-        waiting: list[TargetObject] = []
-        try:
-            await asyncio.to_thread(writer.open)
-            async for wanted in objects:
-                waiting.append(wanted)
-                if len(waiting) >= _OBJECTS_AT_ONCE:
-                    await asyncio.to_thread(writer.write, waiting)
-                    waiting = []
-            await asyncio.to_thread(writer.write, waiting)
-            return await asyncio.to_thread(writer.finish, fence)
-        finally:
-            writer.discard()  # not in a thread: a cancelled replacement awaits nothing more
+        return await replace_whole(writer, objects, fence, _OBJECTS_AT_ONCE)
 
 
 class _ContentWriter:

@@ -1,7 +1,8 @@
 """From a revision to something that can be executed.
 
-Compilation is total: a configuration that passed validation compiles, and everything a run will need (elections, look-up
-keys, generated functions, time zones) exists before its first batch begins. It happens once a revision and process.
+Compilation is total: a configuration that passed validation compiles, and everything a run will need (elections,
+look-up keys, generated functions, time zones) exists before its first batch begins. It happens once a revision and
+process.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from anabranch.engine.compiled import (
     Target,
 )
 from anabranch.engine.election import Ranking
-from anabranch.engine.expressions import CheckedExpression, Environment, EvalContext, check
+from anabranch.engine.expressions import CheckedExpression, Environment, EvalContext, EvaluationError, check
+from anabranch.engine.flow_values import constant_value, key_finisher
 from anabranch.engine.generation import Code, expression_node, mapping_statements, reader
-from anabranch.engine.scope import scope_node
+from anabranch.engine.scope import ScopeProblem, scope_node
 from anabranch.model.configuration import Attribute, Configuration, MatchCondition, Rule
 from anabranch.model.configuration import Mapping as MappingRecord
 from anabranch.model.enums import Direction, ValueType
@@ -85,11 +87,14 @@ class _Compiler:
     # ------------------------------------------------------------- inbound
 
     def _inbound_types(self) -> dict[TypeId, InboundType]:
+        """Types with inbound rules, and those that outbound rules serve: drift of theirs is seen by a sync of their
+        own system even where nothing flows in from them (SYN-86)."""
         found: dict[TypeId, InboundType] = {}
+        served = {(rule.system, rule.object_type) for rule in self.outbound_rules}
         for system in self.configuration.systems.values():
             for record in system.object_types.values():
                 rules = [r for r in self.inbound_rules if (r.system, r.object_type) == (system.key, record.key)]
-                if rules:
+                if rules or (system.key, record.key) in served:
                     type_id = self.registry.object_types[(system.key, record.key)]
                     found[type_id] = self._inbound_type(type_id, system.key, record.key, rules)
         return found
@@ -219,7 +224,10 @@ class _Compiler:
         elif source.attribute is not None:
             node = reader(code, "cs", own[source.attribute], stored=True)
         else:
-            node = code.const(source.constant)
+            node = code.const(constant_value(source.constant, target))
+        finish = key_finisher(target, own[source.attribute] if source.attribute else None)
+        if finish is not None and (source.expression is not None or source.attribute is not None):
+            node = ast.Call(func=code.const(finish), args=[node], keywords=[])
         return Condition(
             attr=condition.equals,
             ignore_case=condition.ignore_case,
@@ -346,7 +354,8 @@ class _Compiler:
             body += code.template("if SCOPE:\n    accepted.append(INDEX)", SCOPE=node, INDEX=ast.Constant(index))
         body += code.template("accepted = tuple(accepted)")
         body.append(ast.Return(value=ast.Name(id="accepted", ctx=ast.Load())))
-        return code.function("scope", (side, "ctx"), body)
+        accepts = code.function("scope", (side, "ctx"), body)
+        return _judged(accepts) if any(rule.scope is not None for rule in rules) else accepts
 
     def _check(
         self, mapping: MappingRecord, sides: Mapping[str, Mapping[str, Attribute]], rule: Rule
@@ -383,6 +392,20 @@ class _Compiler:
             for type_id, attribute in self._unique_targets(one.targets):
                 found.setdefault(type_id, set()).add(attribute)
         return {type_id: frozenset(attrs) for type_id, attrs in found.items()}
+
+
+def _judged(
+    accepts: Callable[[Document, EvalContext], tuple[int, ...]],
+) -> Callable[[Document, EvalContext], tuple[int, ...]]:
+    """The scope function, whose failures are `ScopeProblem`: none of them may pass for a verdict (SYN-17)."""
+
+    def judged(document: Document, context: EvalContext) -> tuple[int, ...]:
+        try:
+            return accepts(document, context)
+        except EvaluationError as problem:
+            raise ScopeProblem(str(problem)) from problem
+
+    return judged
 
 
 def _reads_mv(checked: CheckedExpression | None) -> frozenset[str]:

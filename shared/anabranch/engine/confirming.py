@@ -33,7 +33,7 @@ def confirm(
     export: PendingExport, doc: Document, refs: Sequence[CsoRef], attributes: Mapping[str, Attribute]
 ) -> Confirmation:
     """Judge every sent row of `export` against the object an import has read."""
-    held = _Held(doc, refs, attributes)
+    held = _Held(doc, refs, attributes, export.rows)
     left: list[PendingRow] = []
     refuted: list[PendingRow] = []
     exhausted: list[PendingRow] = []
@@ -83,8 +83,11 @@ def state_of(rows: Sequence[PendingRow]) -> ExportState:
 class _Held:
     """What the object holds, indexed once, so that a group of 100,000 members costs its size and not its square."""
 
-    def __init__(self, doc: Document, refs: Sequence[CsoRef], attributes: Mapping[str, Attribute]) -> None:
+    def __init__(
+        self, doc: Document, refs: Sequence[CsoRef], attributes: Mapping[str, Attribute], rows: Sequence[PendingRow]
+    ) -> None:
         self._doc = doc
+        self._rows = rows
         self._attributes = attributes
         self._values: dict[str, set[Any]] = {}
         self._raws = {(ref.attr, ref.raw) for ref in refs}
@@ -94,7 +97,7 @@ class _Held:
     def shows(self, row: PendingRow) -> bool:
         """True when the object looks as the row wants it to."""
         if row.op is RowOp.CLEAR:
-            return row.attr not in self._doc and row.attr not in self._referring
+            return self._is_cleared(row.attr)
         if row.target_mvo_id is not None or row.raw:
             there = (row.attr, row.target_mvo_id) in self._targets if row.target_mvo_id is not None else False
             there = there or (bool(row.raw) and (row.attr, row.raw) in self._raws)
@@ -104,6 +107,17 @@ class _Held:
             held = self._doc.get(row.attr)
             return held is not None and same_values(row.value, held, attribute)
         return (compare_key(row.value, attribute) in self._keys(attribute)) is (row.op is RowOp.ADD)
+
+    def _is_cleared(self, attr: str) -> bool:
+        """Empty, but for what was added after the clear (EXP-6)."""
+        added = [row for row in self._rows if row.attr == attr and row.op is RowOp.ADD]
+        if not added:
+            return attr not in self._doc and attr not in self._referring
+        attribute = self._attributes[attr]
+        values = {compare_key(row.value, attribute) for row in added if row.value is not None}
+        targets = {row.target_mvo_id for row in added if row.target_mvo_id is not None}
+        held = self._keys(attribute) if attr in self._doc else set()
+        return held <= values and {target for name, target in self._targets if name == attr} <= targets
 
     def _keys(self, attribute: Attribute) -> set[Any]:
         keys = self._values.get(attribute.name)

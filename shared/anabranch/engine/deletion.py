@@ -1,8 +1,8 @@
 """When a metaverse object goes.
 
 The deletion rule is asked at each disconnection, before anything is recalled (SYN-21). When it fires, the MVO remembers
-why and under which policy (SYN-55): later changes of policy do not alter a deletion that is scheduled. Without grace the
-deletion takes place in the same run, after matching, so that a re-keyed person is rescued by the new join (SYN-56).
+why and under which policy (SYN-55): later changes of policy do not alter a deletion that is scheduled. Without grace
+the deletion takes place in the same run, after matching, so that a re-keyed person is rescued by the new join (SYN-56).
 """
 
 from __future__ import annotations
@@ -80,5 +80,5 @@ def join_cancels(snapshot: dict[str, Any] | None, joining: Connector) -> bool:
             return joining.counts
         case DeletionRule.WHEN_AUTHORITATIVE_SOURCE_DISCONNECTED:
             if AuthoritativeMode(snapshot["mode"]) is AuthoritativeMode.ANY:
-                return joining.system == snapshot["system"]
+                return bool(joining.system == snapshot["system"])
             return joining.system in snapshot["systems"]

@@ -40,7 +40,7 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 class Elected(msgspec.Struct, frozen=True):
-    """The outcome for one attribute: its value (None: none), its provenance entry (None: none), whether either is new."""
+    """The outcome for one attribute: its value and its provenance entry (None: none), and whether either is new."""
 
     value: Any
     provenance: list[Any] | None
@@ -57,7 +57,7 @@ def elect(
     *,
     keep: bool = False,
 ) -> Elected:
-    """The value `offers` (mapping id to stored value, None for an asserted null) lead to (SYN-43, SYN-44, SYN-47, SYN-48).
+    """What `offers` (mapping id to stored value, None: an asserted null) lead to (SYN-43, SYN-44, SYN-47, SYN-48).
 
     `keep` says that a value without a living contribution stays as it is (grace, a connector that does not recall).
     """
@@ -101,7 +101,8 @@ def _choose(ranking: Ranking, offers: Mapping[int, Any]) -> tuple[Any, int | Non
 
 
 def _union(ranking: Ranking, offers: Mapping[int, Any]) -> tuple[Any, int | None]:
-    """Every contributor's values together; the best-ranked one that gives any stands as the provenance."""
+    """Every contributor's values together; the best-ranked one that gives any stands as the provenance, and where none
+    gives any, the best-ranked one that asserts null."""
     together: list[Any] = []
     winner: int | None = None
     for mapping in ranking.mappings:
@@ -110,7 +111,8 @@ def _union(ranking: Ranking, offers: Mapping[int, Any]) -> tuple[Any, int | None
             winner = mapping if winner is None else winner
             together.extend(value)
     if winner is None:
-        return None, None
+        asserting = next((mapping for mapping in ranking.mappings if mapping in offers), None)
+        return None, asserting
     return canonical_set(together, ranking.attribute), winner
 
 

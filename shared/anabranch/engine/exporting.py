@@ -20,7 +20,6 @@ from anabranch.model.identity import MvoId
 from anabranch.model.objects import CsoRef, Document, PendingRow
 
 RowKey = tuple[str, Any]
-_SENT_STATES = frozenset({RowState.SENT, RowState.NOT_CONFIRMED})
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -49,16 +48,17 @@ def difference(
     `doc` and `refs` are what the target holds or has been sent, `rows` the present pending rows. A row that is present
     and still right is kept with its state, whether staged, sent or failed (EXP-5, EXP-7, EXP-49).
     """
-    present = {row_key(row, wish_attribute(wishes, row.attr)): row for row in rows}
+    attributes = {wish.attribute.name: wish.attribute for wish in wishes}
+    present = {row_key(row, attributes.get(row.attr)): row for row in rows}
     wanted: dict[RowKey, PendingRow] = {}
-    concerned: set[str] = set()
+    concerned: dict[str, _Desired] = {}
     by_attr: dict[str, list[CsoRef]] = {}
     for ref in refs:
         by_attr.setdefault(ref.attr, []).append(ref)
     for wish in wishes:
         if _is_left_alone(wish, creating=creating):
             continue
-        concerned.add(wish.attribute.name)
+        concerned[wish.attribute.name] = _Desired(wish)
         if wish.targets is not None:
             needed = _reference_rows(wish, wish.targets, by_attr.get(wish.attribute.name, []), creating=creating)
         else:
@@ -66,14 +66,6 @@ def difference(
         for row in needed:
             wanted[row_key(row, wish.attribute)] = row
     return _merge(present, wanted, concerned)
-
-
-def wish_attribute(wishes: Sequence[Wish], name: str) -> Attribute | None:
-    """The attribute record of that name among the wishes, if any."""
-    for wish in wishes:
-        if wish.attribute.name == name:
-            return wish.attribute
-    return None
 
 
 def row_key(row: PendingRow, attribute: Attribute | None) -> RowKey:
@@ -119,46 +111,94 @@ def _reference_rows(
         if not targets and held and not creating and wish.on_null is OnNull.CLEAR:
             return [PendingRow(name, RowOp.CLEAR)]
         return []
+    if not targets and wish.on_null is OnNull.KEEP:
+        return []
     wished = set(targets)
     surplus = [ref for ref in held if ref.target_mvo_id not in wished]
     return [PendingRow(name, RowOp.ADD, target_mvo_id=target) for target in missing] + [
-        PendingRow(name, RowOp.REMOVE, raw=ref.raw) for ref in sorted(surplus, key=lambda one: one.raw)
+        PendingRow(name, RowOp.REMOVE, target_mvo_id=ref.target_mvo_id, raw=ref.raw)
+        for ref in sorted(surplus, key=lambda one: one.raw)
     ]
 
 
 def _merge(
-    present: Mapping[RowKey, PendingRow], wanted: Mapping[RowKey, PendingRow], concerned: set[str]
+    present: Mapping[RowKey, PendingRow], wanted: Mapping[RowKey, PendingRow], concerned: Mapping[str, _Desired]
 ) -> tuple[PendingRow, ...]:
+    """Needed rows, and of the others those nobody judged again, those in flight, and those refuted but still desired: a
+    refuted row is sent again, so one that nobody wants any more must go (SYN-72)."""
     merged: dict[RowKey, PendingRow] = {}
+    removed = {(row.attr, row.raw) for row in wanted.values() if row.op is RowOp.REMOVE and row.raw}
     for key, row in present.items():
         if key in wanted:
             merged[key] = row if _says_the_same(row, wanted[key]) else wanted[key]
-        elif row.attr not in concerned or row.state in _SENT_STATES:
+        elif row.op is RowOp.ADD and row.raw and (row.attr, row.raw) in removed:
+            continue
+        elif row.attr not in concerned or _stays(row, concerned[row.attr]):
             merged[key] = row
     for key, row in wanted.items():
         merged.setdefault(key, row)
     return tuple(sorted(merged.values(), key=row_order))
 
 
+def _stays(row: PendingRow, desired: _Desired) -> bool:
+    return row.state is RowState.SENT or (row.state is RowState.NOT_CONFIRMED and desired.agrees(row))
+
+
+class _Desired:
+    """What one wish says about a row that is already there; indexed at first use."""
+
+    def __init__(self, wish: Wish) -> None:
+        self._wish = wish
+        self._known: set[Any] | None = None
+
+    def agrees(self, row: PendingRow) -> bool:
+        """True when carrying the row out leads towards the wish."""
+        if row.op is RowOp.CLEAR:
+            return not self._members()
+        if self._wish.targets is not None:
+            there = row.target_mvo_id in self._members()
+        else:
+            there = compare_key(row.value, self._wish.attribute) in self._members()
+        return there is (row.op is not RowOp.REMOVE)
+
+    def _members(self) -> set[Any]:
+        if self._known is None:
+            wish = self._wish
+            if wish.targets is not None:
+                self._known = set(wish.targets)
+            else:
+                values = wish.value if isinstance(wish.value, list) else [] if wish.value is None else [wish.value]
+                self._known = {compare_key(one, wish.attribute) for one in values}
+        return self._known
+
+
 def _says_the_same(present: PendingRow, wanted: PendingRow) -> bool:
-    return (present.op, present.value, present.target_mvo_id, present.raw) == (
-        wanted.op,
-        wanted.value,
-        wanted.target_mvo_id,
-        wanted.raw,
-    )
+    """A row that names an MVO is the same whatever identifier it was sent with."""
+    if present.op is not wanted.op or present.target_mvo_id != wanted.target_mvo_id:
+        return False
+    if wanted.target_mvo_id is not None:
+        return wanted.op is not RowOp.REMOVE or present.raw == wanted.raw
+    return bool(present.value == wanted.value and present.raw == wanted.raw)
 
 
-def row_order(row: PendingRow) -> tuple[str, str, str, int, str]:
-    """A total order over the rows of one pending export that does not depend on when they were staged."""
-    return (row.attr, row.op.value, "" if row.value is None else str(row.value), row.target_mvo_id or 0, row.raw)
+def row_order(row: PendingRow) -> tuple[bool, str, bool, str, str, int, str]:
+    """A total order over the rows of one pending export that does not depend on when they were staged: first those that
+    name no MVO, as they are stored. The clear of an attribute comes before what is added beside it, because it is
+    carried out first (EXP-6)."""
+    if row.target_mvo_id is not None:
+        return (True, row.attr, True, "", "", row.target_mvo_id, row.raw)
+    value = "" if row.value is None else str(row.value)
+    return (False, row.attr, row.op is not RowOp.CLEAR, row.op.value, value, 0, row.raw)
 
 
 def apply_rows(doc: Document, rows: Sequence[PendingRow], attributes: Mapping[str, Attribute]) -> Document:
-    """The document after its plain rows took effect; reference rows live outside documents and are passed over."""
+    """The document after its plain rows took effect; reference rows live outside documents and are passed over.
+
+    Members are gathered first and merged once an attribute, so that a large set costs its size (MOD-12).
+    """
     result = dict(doc)
-    for row in rows:
-        attribute = attributes[row.attr]
+    members: dict[str, list[PendingRow]] = {}
+    for row in sorted(rows, key=lambda one: one.op is not RowOp.CLEAR):
         if row.target_mvo_id is not None or row.raw or row.state is RowState.FAILED:
             continue
         match row.op:
@@ -166,16 +206,27 @@ def apply_rows(doc: Document, rows: Sequence[PendingRow], attributes: Mapping[st
                 result[row.attr] = row.value
             case RowOp.CLEAR:
                 result.pop(row.attr, None)
-            case RowOp.ADD:
-                result[row.attr] = canonical_set([*result.get(row.attr, []), row.value], attribute)
-            case RowOp.REMOVE:
-                gone = compare_key(row.value, attribute)
-                left = [one for one in result.get(row.attr, []) if compare_key(one, attribute) != gone]
-                if left:
-                    result[row.attr] = left
-                else:
-                    result.pop(row.attr, None)
+            case RowOp.ADD | RowOp.REMOVE:
+                members.setdefault(row.attr, []).append(row)
+    for attr, some in members.items():
+        left = _with_members(result.get(attr, []), some, attributes[attr])
+        if left:
+            result[attr] = left
+        else:
+            result.pop(attr, None)
     return result
+
+
+def _with_members(held: Sequence[Any], rows: Sequence[PendingRow], attribute: Attribute) -> list[Any]:
+    """The set after the rows; a value that is there already keeps its spelling (MOD-9)."""
+    by_key = {compare_key(one, attribute): one for one in held}
+    for row in rows:
+        key = compare_key(row.value, attribute)
+        if row.op is RowOp.ADD:
+            by_key.setdefault(key, row.value)
+        else:
+            by_key.pop(key, None)
+    return canonical_set(by_key.values(), attribute)
 
 
 def staged_rows(rows: Sequence[PendingRow]) -> tuple[PendingRow, ...]:

@@ -16,7 +16,8 @@ import msgspec
 from anabranch.engine.compiled import Failure, InboundType, MetaverseSide
 from anabranch.engine.election import ABSENT, Ranking, apply_elections
 from anabranch.engine.expressions import EvalContext
-from anabranch.model.enums import OnError
+from anabranch.engine.flow_values import MISSING_INPUT
+from anabranch.model.enums import MultiValuePolicy, OnError, WhenMissing
 from anabranch.model.identity import RunId
 from anabranch.model.objects import Contributions, Cso, Document, Mvo, Provenance
 
@@ -80,15 +81,21 @@ def evaluate(
             values.extend(changed)
     if owes_draw:
         own = {**(cso.contributions or {}), **own}
-    problems = tuple(failure for failure in failures if failure[1] != NEEDS_DRAW)
+    # An evaluation that is to be made again tells its failures then, so that each is told once.
+    problems = () if owes_draw else tuple(failures)
     return Evaluation(doc, provenance, own or None, tuple(values), problems, False, owes_draw)
 
 
 def _fails_object(inbound: InboundType, failures: Sequence[Failure]) -> bool:
-    return any(
-        kind != NEEDS_DRAW and inbound.links[index].mapping.on_error is OnError.FAIL_OBJECT
-        for index, kind, _ in failures
-    )
+    """A missing input is judged by `when_missing` (SYN-38), every other failure by `on_error` (SYN-39)."""
+    for index, kind, _ in failures:
+        mapping = inbound.links[index].mapping
+        if kind == MISSING_INPUT:
+            if mapping.when_missing is WhenMissing.FAIL_OBJECT:
+                return True
+        elif kind != NEEDS_DRAW and mapping.on_error is OnError.FAIL_OBJECT:
+            return True
+    return False
 
 
 def _offers_by_attr(
@@ -164,7 +171,15 @@ def recall(
     concerned = [
         (attr, side.rankings[attr])
         for attr, entry in mvo.provenance.items()
-        if attr in side.rankings and entry[0] in leaving_mappings
+        if attr in side.rankings and _gave(side.rankings[attr], entry, leaving_mappings)
     ]
     offers = {attr: offers_of(remaining, attr) for attr, _ in concerned}
     return apply_elections(concerned, offers, mvo.doc, mvo.provenance, run, keep=keep)
+
+
+def _gave(ranking: Ranking, entry: list[Any], leaving: frozenset[int]) -> bool:
+    """Whether the value may stem from one of the leaving mappings: its winner, or any contributor of a union."""
+    attribute = ranking.attribute
+    if attribute.multi_valued and attribute.multi_value_policy is MultiValuePolicy.UNION:
+        return not leaving.isdisjoint(ranking.known) or entry[0] in leaving
+    return entry[0] in leaving

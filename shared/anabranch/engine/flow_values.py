@@ -1,7 +1,7 @@
 """The last steps of a mapping's value: cleanup, conversion to the target, one or many.
 
-A converter is chosen once, when the rules are compiled; where source and target agree and nothing is to be cleaned there
-is none, and the stored value is passed on as it is.
+A converter is chosen once, when the rules are compiled; where source and target agree and nothing is to be cleaned
+there is none, and the stored value is passed on as it is.
 """
 
 from __future__ import annotations
@@ -9,33 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anabranch.engine.expressions import EvaluationError
 from anabranch.engine.values import ConversionProblem, canonical_set, clean, parse_values, to_engine, to_stored
 from anabranch.model.configuration import Attribute
 from anabranch.model.configuration import Mapping as MappingRecord
 from anabranch.model.enums import ValueType, WhenMissing
 
+MISSING_INPUT = "missing_input"
+"""The failure kind of a mapping that does without no input (SYN-38)."""
+
 
 class Missing(Exception):
-    """An input is missing where the mapping says what that means (SYN-38)."""
+    """An input is missing and the mapping yields no value then (SYN-38)."""
 
-    def __init__(self, silent: bool) -> None:
-        super().__init__("an input of the mapping is missing")
-        self._silent = silent
 
-    def tell(self, index: int, failures: list[tuple[int, str, str]]) -> None:
-        """Report the missing input, unless the mapping merely yields no value then."""
-        if not self._silent:
-            failures.append((index, "missing_input", str(self)))
+class MissingFails(Exception):
+    """An input is missing and the mapping, or its object, fails then (SYN-38)."""
 
 
 def missing_check(mapping: MappingRecord) -> Callable[[Sequence[Any]], None]:
     """Raises Missing when one of the inputs has no value; whitespace is one (SYN-38)."""
-    silent = mapping.when_missing is WhenMissing.NO_VALUE
+    raised = Missing if mapping.when_missing is WhenMissing.NO_VALUE else MissingFails
 
     def check(inputs: Sequence[Any]) -> None:
         for value in inputs:
             if value is None or value == []:
-                raise Missing(silent)
+                raise raised("an input of the mapping is missing")
 
     return check
 
@@ -71,20 +70,37 @@ def finisher(mapping: MappingRecord, target: Attribute, source: Attribute | None
     return finish
 
 
+def key_finisher(target: Attribute, source: Attribute | None) -> Callable[[Any], Any] | None:
+    """What turns a match condition's value into stored values of the attribute it must equal (SYN-27), or None where
+    it is one already. What it returns raises EvaluationError for a value that cannot be compared with the target."""
+    if source is not None and source.type is target.type:
+        return None
+
+    def finish(value: Any) -> Any:
+        values = value if isinstance(value, list) else [value]
+        if source is not None:
+            values = [None if one is None else to_engine(one, source.type) for one in values]
+        try:
+            return [to_stored(one, target) for one in values if one is not None]
+        except ConversionProblem as problem:
+            raise EvaluationError(f"the match condition cannot be compared: {problem}") from problem
+
+    return finish
+
+
 def constant_value(constant: Any, target: Attribute) -> Any:
     """The stored form of a declared constant, read as a source's value would be."""
     return parse_values(constant if isinstance(constant, list) else [constant], target)
 
 
 def _fit(values: list[Any], target: Attribute) -> Any:
+    """The stored value or set; null and empty text are no value, and equal values are one (MOD-9, SYN-40)."""
+    given = [one for one in values if one is not None and not (target.type is ValueType.TEXT and one == "")]
+    stored = canonical_set([to_stored(one, target) for one in given], target)
     if target.multi_valued:
-        stored = [to_stored(one, target) for one in values if one is not None]
-        return canonical_set(stored, target) or None
-    if len(values) > 1:
+        return stored or None
+    if len(stored) > 1:
         raise ConversionProblem(
-            "multiple_values_for_single", f"{len(values)} values for {target.name!r}, which may hold one"
+            "multiple_values_for_single", f"{len(stored)} values for {target.name!r}, which may hold one"
         )
-    one = values[0]
-    if one is None or (target.type is ValueType.TEXT and one == ""):
-        return None
-    return to_stored(one, target)
+    return stored[0] if stored else None

@@ -11,8 +11,10 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from anabranch.engine.expressions import CheckedExpression, EvaluationError, NeedsDraw, compile_to_ast
-from anabranch.engine.flow_values import Missing, finisher, missing_check
+from anabranch.engine.flow_values import MISSING_INPUT, Missing, MissingFails, finisher, missing_check
 from anabranch.engine.values import ConversionProblem, to_engine
 from anabranch.model.configuration import Attribute
 from anabranch.model.configuration import Mapping as MappingRecord
@@ -82,9 +84,9 @@ def reader(code: Code, side: str, attribute: Attribute, *, stored: bool) -> ast.
     elif not stored and attribute.multi_valued:
         template = f"{side}.get(NAME, EMPTY)"
         parts["EMPTY"] = code.const([])
-    statement = code.template(template, **parts)[0]
-    assert isinstance(statement, ast.Expr)
-    return statement.value
+    node = ast.parse(template, mode="eval").body
+    read: ast.expr = _Replace(parts).visit(node)
+    return read
 
 
 def _converter(attribute: Attribute) -> Callable[[Any], Any]:
@@ -128,6 +130,8 @@ def mapping_statements(
         "BAD": code.const(EvaluationError),
         "UNFIT": code.const(ConversionProblem),
         "GONE": code.const(Missing),
+        "ABSENT": code.const(MissingFails),
+        "KIND": ast.Constant(MISSING_INPUT),
     }
     check = ""
     if mapping.when_missing is not WhenMissing.EVALUATE and inputs:
@@ -142,8 +146,10 @@ def mapping_statements(
         "        offers[INDEX] = UNSET if value is None else value\n"
         "    except DRAW as problem:\n"
         "        failures.append((INDEX, 'needs_draw', str(problem)))\n"
-        "    except GONE as problem:\n"
-        "        problem.tell(INDEX, failures)\n"
+        "    except GONE:\n"
+        "        offers[INDEX] = UNSET\n"
+        "    except ABSENT as problem:\n"
+        "        failures.append((INDEX, KIND, str(problem)))\n"
         "    except UNFIT as problem:\n"
         "        failures.append((INDEX, problem.kind, str(problem)))\n"
         "    except BAD as problem:\n"
@@ -154,8 +160,6 @@ def mapping_statements(
 
 def _unset(mapping: MappingRecord) -> object:
     """What an absent value offers: no opinion, or an asserted null (SYN-44)."""
-    import msgspec
-
     return None if mapping.null_is_value else msgspec.UNSET
 
 

@@ -1,7 +1,7 @@
 """How a raw identifier finds the object it names.
 
-A reference may hold an anchor or a secondary id of one of the types it may point to. Both are hashed under the case rule
-of those types, so that resolving is a comparison of hashes, made in PostgreSQL for a whole range at once.
+A reference may hold an anchor or a secondary id of one of the types it may point to. Both are hashed under the case
+rule of those types, so that resolving is a comparison of hashes, made in PostgreSQL for a whole range at once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What an imported object changes in the connector space.
 
 The source decides what an object looks like, the stored CSO decides what that means: an unknown anchor is an addition
-whatever the source calls it, a known one an update, and the same content again is nothing at all (IMP-8, IMP-17). Values
-that could not be read keep what is stored (IMP-12).
+whatever the source calls it, a known one an update, and the same content again is nothing at all (IMP-8, IMP-17).
+Values that could not be read keep what is stored (IMP-12).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Settled(msgspec.Struct, frozen=True):
 
     `change` is the item change (`added`, `updated`, `revived`, `confirmed`, `unchanged`, `superseded`, `ignored`,
     `obsoleted`); `doc` the document afterwards; `values` the value changes (attribute, old, new); `add_refs` and
-    `remove_refs` raw identifiers by attribute; `write` says whether the wide row changes, `touch` whether it takes a new
-    number.
+    `remove_refs` raw identifiers by attribute; `write` says whether the wide row changes, `touch` whether it takes a
+    new number.
     """
 
     change: str

@@ -1,10 +1,10 @@
 """Instants: how they are read, and calendar arithmetic in a time zone.
 
-A source writes a time in ISO 8601 or as an LDAP generalized time, with or without an offset (MOD-5, MOD-6). A local time
-inside a spring gap moves forward by the gap and a repeated one means its first occurrence: with `fold=0` Python reads
-both that way (PEP 495). Hours are exact, everything larger follows the calendar of a zone: a day is from midnight to
-midnight, also when it has 23 or 25 hours, and a month later is the same day of the month, or the last one where there is
-none. Instants are aware and in UTC.
+A source writes a time in ISO 8601 or as an LDAP generalized time, with or without an offset (MOD-5, MOD-6). A local
+time inside a spring gap moves forward by the gap and a repeated one means its first occurrence: with `fold=0` Python
+reads both that way (PEP 495). Hours are exact, everything larger follows the calendar of a zone: a day is from midnight
+to midnight, also when it has 23 or 25 hours, and a month later is the same day of the month, or the last one where
+there is none. Instants are aware and in UTC.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ EXACT_UNITS = {
     "minutes": timedelta(minutes=1),
     "hours": timedelta(hours=1),
 }
-CALENDAR_UNITS = frozenset({"days", "weeks", "months", "years"})
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?\Z",

@@ -37,14 +37,6 @@ class Search(msgspec.Struct, frozen=True):
     lookups: tuple[Lookup, ...]
 
 
-class Projection(msgspec.Struct, frozen=True):
-    """What the object would become: the rule, the type, and the keys its own mappings would give the MVO."""
-
-    rule: str
-    mvo_type: TypeId
-    keys: dict[str, tuple[str, ...]]
-
-
 Hits = Mapping[tuple[TypeId, str, bytes], Sequence[KeyHit]]
 """(metaverse type, attribute, key hash) to the MVOs that hold such a key."""
 
@@ -129,7 +121,7 @@ def candidates(search: Search, hits: Hits) -> set[MvoId]:
         here: set[MvoId] = set()
         for key in lookup.keys:
             for hit in hits.get((search.mvo_type, lookup.attr, key_hash(key)), ()):
-                if not lookup.exact or hit.key == key:
+                if hit.key == key or (not lookup.exact and fold(hit.key) == fold(key)):
                     here.add(MvoId(hit.object_id))
         found = here if found is None else found & here
         if not found:

@@ -94,6 +94,14 @@ class Parser:
         fingerprint = content_fingerprint(doc, refs, self._schema) if not problems else None
         return Parsed(identity[0], identity[1], text, digest, doc, refs, tuple(problems), fingerprint)
 
+    def identify(self, anchor: str) -> bytes | None:
+        """The hash of the object whose anchor reads `anchor`, for it counts as seen (IMP-13); None for no anchor."""
+        try:
+            value = parse_value(anchor, self._anchor, self._zone)
+        except ValueProblem:
+            return None
+        return None if value is None else anchor_key(value, self._anchor)[1]
+
     def _read(
         self, attribute: Attribute, values: Sequence[str | bytes], doc: Document, problems: list[Problem]
     ) -> None:

@@ -1,21 +1,21 @@
 """Whether a rule concerns an object.
 
-A scope is a tree of `all`, `any` and `not` over criteria and expressions. A criterion on a missing attribute is false, on
-a multi-valued one it holds when any value satisfies it, and a `not_` operator is the exact complement of its positive
-form. What cannot be evaluated raises and never counts as false (SYN-9 to SYN-13, SYN-17).
+A scope is a tree of `all`, `any` and `not` over criteria and expressions. A criterion on a missing attribute is false,
+on a multi-valued one it holds when any value satisfies it, and a `not_` operator is the exact complement of its
+positive form. What cannot be evaluated raises and never counts as false (SYN-9 to SYN-13, SYN-17).
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
 from anabranch.engine.expressions import Environment, EvalContext, EvaluationError, check, compile_to_ast
 from anabranch.engine.expressions.compiling import Const, Names
-from anabranch.engine.expressions.functions_time import shifted, start_of_day_in
 from anabranch.engine.expressions.operators import truth
+from anabranch.engine.instants import relative_instant
 from anabranch.engine.values import ValueProblem, compare_key, fold, parse_value, to_engine
 from anabranch.model.configuration import Attribute, Criterion, RelativeDate, Scope, ScopeExpression, ScopeGroup
 from anabranch.model.enums import ValueType
@@ -134,18 +134,9 @@ def _relative(part: Criterion, zone: tzinfo) -> Callable[[Any, EvalContext], boo
     span = part.value
 
     def holds(value: Any, context: EvalContext) -> bool:
-        return compare(value, relative_instant(span, context.now, zone))
+        return compare(value, relative_instant(span.count, span.unit, context.now, zone))
 
     return holds
 
 
-def relative_instant(span: RelativeDate, now: datetime, zone: tzinfo) -> datetime:
-    """The instant a relative date means: hours are exact, the others count from midnight in the zone (SYN-13)."""
-    if span.unit == "hours":
-        return shifted(now, span.count, "hours")
-    local_midnight = start_of_day_in(now, zone).astimezone(zone)
-    moved = shifted(local_midnight.replace(tzinfo=None), span.count, span.unit)
-    return moved.replace(tzinfo=zone, fold=0).astimezone(UTC)
-
-
-__all__ = ["OPERATORS", "EvaluationError", "ScopeProblem", "criterion", "relative_instant", "scope_node"]
+__all__ = ["OPERATORS", "EvaluationError", "ScopeProblem", "criterion", "scope_node"]

@@ -12,7 +12,7 @@ _SPACES = re.compile(r"\s+")
 
 _LETTERS = {
     "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
-    "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ħ": "h", "Ħ": "H", "ı": "i", "ĸ": "k",
+    "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ħ": "h", "Ħ": "H", "ı": "i", "ĸ": "k",
     "ŋ": "n", "Ŋ": "N", "ŧ": "t", "Ŧ": "T", "ƒ": "f", "ə": "e", "Ə": "E", "ɓ": "b", "Ɓ": "B", "ɖ": "d", "Ɖ": "D",
     "ɗ": "d", "Ɗ": "D", "ǥ": "g", "Ǥ": "G", "ɨ": "i", "Ɨ": "I", "ƙ": "k", "Ƙ": "K", "ɲ": "n", "Ɲ": "N", "ƴ": "y",
     "Ƴ": "Y", "ƶ": "z", "Ƶ": "Z", "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "‘": "'", "’": "'",
@@ -30,8 +30,8 @@ def collapse_spaces(text: str) -> str:
 def title(text: str) -> str:
     """Each word begins with a capital, the rest is lower case.
 
-    A word begins after anything that is no letter, digit or mark; an apostrophe begins one only after a single letter, so
-    that `o'neil` becomes `O'Neil` and `they're` becomes `They're`.
+    A word begins after anything that is no letter, digit or mark; an apostrophe begins one only after a single letter,
+    so that `o'neil` becomes `O'Neil` and `they're` becomes `They're`.
     """
     result: list[str] = []
     length = 0
@@ -56,7 +56,7 @@ def strip_accents(text: str) -> str:
 
 
 def to_ascii(text: str) -> str:
-    """The text in ASCII: letters as they are commonly transliterated, accents stripped, whatever is left over dropped."""
+    """The text in ASCII: letters as they are commonly transliterated, accents stripped, the rest dropped."""
     if text.isascii():
         return text
     spread = unicodedata.normalize("NFKD", text.translate(_TRANSLITERATION)).translate(_TRANSLITERATION)

@@ -100,13 +100,13 @@ def _out_of_range(message: str) -> ValueProblem:
     return ValueProblem("value_out_of_range", message)
 
 
-def _parse_text(raw: object, _zone: tzinfo | None) -> str:
+def _parse_text(raw: object, zone: tzinfo | None) -> str:
     if isinstance(raw, bytes):
         try:
             raw = raw.decode("utf-8")
         except UnicodeDecodeError:
             raise _bad("not UTF-8 text") from None
-    text = raw if isinstance(raw, str) else _text_of(raw)
+    text = raw if isinstance(raw, str) else _text_of(raw, zone)
     if "\0" in text:
         raise _bad("contains a NUL character, which cannot be stored")
     if not text.isascii():
@@ -117,7 +117,7 @@ def _parse_text(raw: object, _zone: tzinfo | None) -> str:
     return text
 
 
-def _text_of(raw: object) -> str:
+def _text_of(raw: object, zone: tzinfo | None) -> str:
     """The text of a native value: that of its stored form, so that it does not depend on the source's driver."""
     match raw:
         case bool():
@@ -125,7 +125,7 @@ def _text_of(raw: object) -> str:
         case float() | Decimal():
             return str(_parse_decimal(raw, None))
         case datetime():
-            return datetime_text(raw if raw.tzinfo is not None else from_local(raw, UTC))
+            return datetime_text(raw if raw.tzinfo is not None else from_local(raw, zone or UTC))
         case _:
             return str(raw)
 
@@ -306,6 +306,10 @@ def order_text(value: Any, attribute: Attribute) -> str:
     match attribute.type:
         case ValueType.INTEGER:
             return f"{int(value) - _INT_MIN:020d}"
+        case ValueType.DATETIME:
+            return str(value).removesuffix("Z")
+        case ValueType.BINARY:
+            return base64.b64decode(value).hex()
         case ValueType.DECIMAL:
             scaled = int(_WIDE.add(Decimal(value), 10**_MAX_DIGITS).scaleb(2 * _MAX_DIGITS, _WIDE))
             return f"{scaled:0{3 * _MAX_DIGITS + 1}d}"

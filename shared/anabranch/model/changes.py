@@ -1,9 +1,9 @@
 """What one batch wants written, as a value.
 
-A handler loads, the engine decides, and the decision arrives here as one `Changes`: lists of rows for each table, in the
-order in which the store writes them. Nothing in it is written unless all of it is, in the transaction that also ends the
-batch. `expect_*` carry the versions the decision was made from; the store locks these rows in id order first and tells
-which have moved, and those are loaded and decided again.
+A handler loads, the engine decides, and the decision arrives here as one `Changes`: lists of rows for each table, in
+the order in which the store writes them. Nothing in it is written unless all of it is, in the transaction that also
+ends the batch. `expect_*` carry the versions the decision was made from; the store locks these rows in id order first
+and tells which have moved, and those are loaded and decided again.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class MvoWrite(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True):
-    """The result of one step for one object: `change` a name of section 3, `values` (attribute, old, new, mapping id)."""
+    """The result of one step for one object: the kind of `change`, `values` (attribute, old, new, mapping id)."""
 
     object_id: int
     key: str

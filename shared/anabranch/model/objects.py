@@ -1,8 +1,8 @@
 """Objects as the engine reads them: connector space, metaverse, references, pending exports.
 
 A record is a picture of committed rows at the moment they were loaded. `change_seq` and `link_version` say which
-picture: a decision is only written over the versions it was made from. Documents hold stored forms (JSON-able
-canonical values, multi-valued attributes as lists in canonical order) and never references; those are rows of their own.
+picture: a decision is only written over the versions it was made from. Documents hold stored forms (JSON-able canonical
+values, multi-valued attributes as lists in canonical order) and never references; those are rows of their own.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class CsoRef(msgspec.Struct, frozen=True):
 
 
 class MvoRef(msgspec.Struct, frozen=True):
-    """One reference value of an MVO, with the CSO and mapping that contribute it and the raw identifier it came from."""
+    """One reference value of an MVO, with the CSO and mapping that contribute it and the identifier it came from."""
 
     mvo_id: MvoId
     attr: str

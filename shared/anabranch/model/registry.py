@@ -1,7 +1,7 @@
 """The numbers that stand for the names of a configuration.
 
-PostgreSQL draws them when a configuration is applied, and they survive every later revision: a mapping that is renamed is
-a new mapping, one that is merely changed keeps its number, so that provenance written years ago still names it.
+PostgreSQL draws them when a configuration is applied, and they survive every later revision: a mapping that is renamed
+is a new mapping, one that is merely changed keeps its number, so that provenance written years ago still names it.
 """
 
 from __future__ import annotations

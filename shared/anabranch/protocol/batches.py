@@ -95,17 +95,24 @@ class Fate(StrEnum):
 
 
 def fate(batch: BatchRecord) -> Fate:
-    """What the counts of a batch demand (FLT-10, protocol 9). A plan or a partition's read (no objects of its own to
-    tell apart) is dead after the fifth; where splitting or poisoning itself fails or kills, the batch is dead too."""
-    worst = max(batch.failures, batch.losses)
+    """What the counts of a batch demand (FLT-10, protocol 9)."""
+    return judged(is_plan=batch.is_plan, total=batch.total, failures=batch.failures, losses=batch.losses)
+
+
+def judged(*, is_plan: bool, total: int, failures: int, losses: int) -> Fate:
+    """What the counts of a batch of `total` objects demand (FLT-10).
+
+    A plan or a partition's read (no objects of its own to tell apart) is dead after the fifth; where splitting or
+    poisoning itself fails or kills, the batch is dead too.
+    """
+    worst = max(failures, losses)
     if worst > FAILURES:
         return Fate.DEAD
-    if batch.is_plan or batch.total == 0:
+    if is_plan or total == 0:
         return Fate.DEAD if worst >= FAILURES else Fate.READY
-    if batch.total == 1:
-        alone = batch.failures >= FAILURES or batch.losses >= LOSSES_ALONE
-        return Fate.POISONED if alone else Fate.READY
-    return Fate.SPLIT if batch.failures >= FAILURES or batch.losses >= LOSSES else Fate.READY
+    if total == 1:
+        return Fate.POISONED if failures >= FAILURES or losses >= LOSSES_ALONE else Fate.READY
+    return Fate.SPLIT if failures >= FAILURES or losses >= LOSSES else Fate.READY
 
 
 def check_claim(batch: BatchRecord | None, claim: ClaimId) -> BatchRecord:

@@ -8,7 +8,8 @@ arithmetic over numbers the database counted once: no overshoot, and the same ve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +18,15 @@ from anabranch.model.enums import GuardPoint
 
 _KEEPS_OBJECTS = frozenset({"update", "create"})
 """Operations after which the object is still there: they cannot empty a population."""
+HELD_COUNTER: Final = {
+    GuardPoint.IMPORT_OBSOLETIONS: "held_back_absent",
+    GuardPoint.SYNC_DISCONNECTIONS: "held_back",
+    GuardPoint.METAVERSE_DELETIONS: "held_back_deletions",
+    GuardPoint.OUTBOUND_RELEASES: "held_back_releases",
+    GuardPoint.EXPORT_WRITES: "held_back",
+}
+"""The counter of the guarded step that a rejection raises. Only those called `held_back` and `held_back_absent` are
+part of an identity (AUD-5 to AUD-7): deletions and releases concern objects the run has not selected."""
 
 
 class Breach(msgspec.Struct, frozen=True):
@@ -33,10 +43,6 @@ class Finding(msgspec.Struct, frozen=True):
     point: GuardPoint
     population: int
     breaches: tuple[Breach, ...]
-
-    def __str__(self) -> str:
-        said = "; ".join(f"{b.count} x {b.op} of {self.population}: {b.limit}" for b in self.breaches)
-        return f"{self.point.value}: {said}"
 
 
 def judge(limit: GuardLimit, counts: Mapping[str, int], population: int, point: GuardPoint) -> Finding | None:
@@ -67,6 +73,16 @@ def limit_for(configuration: Configuration, point: GuardPoint, system: str | Non
         return mvo_type.guards.get(point, GuardLimit()) if mvo_type else GuardLimit()
     declared = configuration.systems.get(system)
     return declared.guards.get(point, GuardLimit()) if declared else GuardLimit()
+
+
+def in_words(findings: Sequence[Mapping[str, Any]]) -> str:
+    """Findings as they are stored, each with the key of its `type`, as an operator reads them in a list."""
+    return "; ".join(
+        f"{finding['point']} of {finding['type']}: {breach['count']} {breach['op']} of {finding['population']}, "
+        f"{breach['limit']}"
+        for finding in findings
+        for breach in finding["breaches"]
+    )
 
 
 def _broken(limit: GuardLimit, op: str, count: int, population: int) -> str | None:

@@ -1,8 +1,8 @@
 """The two clocks of a process, neither of which decides anything.
 
-PostgreSQL's time rules every deadline. A process only asks its own clock how much of a lease it may still trust, counted
-from before the request that renewed it, so a wrong or slow clock can make it stop sooner and never hold on longer. The
-boot-time clock is used where there is one, because it goes on while a machine sleeps.
+PostgreSQL's time rules every deadline. A process only asks its own clock how much of a lease it may still trust,
+counted from before the request that renewed it, so a wrong or slow clock can make it stop sooner and never hold on
+longer. The boot-time clock is used where there is one, because it goes on while a machine sleeps.
 """
 
 from __future__ import annotations

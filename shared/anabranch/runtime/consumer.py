@@ -1,9 +1,9 @@
 """The loop every worker is: wait for a hint, claim what it names, do it, tell.
 
 A hint only says where to look. Whatever it says, the claim in PostgreSQL decides, and a worker that hears nothing for a
-few seconds asks PostgreSQL itself with the same claim; so a lost, late or doubled hint changes nothing, and neither does
-a Redis that is away. After each commit the worker acknowledges, adds its completion token, and closes the step when the
-tokens say that it may be over; the sweep of the scheduler does so too, in case nobody did.
+few seconds asks PostgreSQL itself with the same claim; so a lost, late or doubled hint changes nothing, and neither
+does a Redis that is away. After each commit the worker acknowledges, adds its completion token, and closes the step
+when the tokens say that it may be over; the sweep of the scheduler does so too, in case nobody did.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import msgspec
 from anabranch.bus.port import Bus, BusUnavailable, Delivery
 from anabranch.connectors.port import IncompleteRead
 from anabranch.engine.compiled import Compiled
-from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.enums import FailedReason, WorkerKind
 from anabranch.model.errors import ClaimLost, Permanent, Retryable
-from anabranch.model.fleet import Claimed, NewBatch
+from anabranch.model.fleet import Claimed
 from anabranch.model.identity import BatchId, ClaimId, RunId, WorkerId
+from anabranch.protocol.batches import Fate, judged
 from anabranch.protocol.claims import backoff
-from anabranch.protocol.steps import step_at
 from anabranch.runtime.clock import epoch_ns, monotonic
+from anabranch.runtime.division import abandoned, children_of, is_ordered, lone_number, poisoned
 from anabranch.runtime.holding import Hold, Holding
 from anabranch.runtime.relay import Relay
 from anabranch.runtime.reporting import Reporter
@@ -38,9 +38,11 @@ Handler = Callable[[Task], Awaitable[None]]
 
 _BLOCK_MS = 500
 _STORE_AWAY_PAUSE = 1.0
+_CONTENDED_PAUSE = 0.1
 _BUS_AWAY_POLL = 0.5
-MAX_FAILURES = 5
-MAX_LOSSES = 3
+_LET_GO_SECONDS = 3.0
+_INCOMPLETE_READS = 3
+"""So often an incomplete read is tried before its run fails."""
 
 
 class Handlers(msgspec.Struct, frozen=True):
@@ -85,6 +87,9 @@ class Consumer:
         self._lease = lease
         self._idle_poll = idle_poll
         self._draining = asyncio.Event()
+        self._asked: tuple[ClaimId, float] | None = None
+        """A claim that may have been given although its answer was lost, and when it was asked for: asked again under
+        the same id, it is answered with the same batch."""
         self._heard_at = monotonic()
         self.moved_at = monotonic()
         self.bus_away = False
@@ -110,6 +115,9 @@ class Consumer:
             except StoreUnavailable as fault:
                 self._say_store_away(fault)
                 await self._pause(_STORE_AWAY_PAUSE)
+            except Retryable as fault:
+                LOG.warning("%s", fault)
+                await self._pause(_CONTENDED_PAUSE)
 
     async def _turn(self) -> None:
         """One read of the bus, and what follows from it; a look into PostgreSQL when nothing was heard for long."""
@@ -165,9 +173,9 @@ class Consumer:
             await self._bus.acknowledge([delivery])
 
     async def _claim_and_work(self, batch: BatchId | None) -> bool:
-        claim = ClaimId(secrets.token_hex(8))
-        asked_at = monotonic()
+        self._asked = claim, asked_at = self._asked or (ClaimId(secrets.token_hex(8)), monotonic())
         claimed = await self._store.claim(self._kind, self._worker, claim, secrets.token_hex(8), self._lease, batch)
+        self._asked = None
         self.store_away = False
         if claimed is None:
             return False
@@ -197,11 +205,20 @@ class Consumer:
 
     async def _do(self, claimed: Claimed, hold: Hold) -> str:
         """Carry the batch out and say how it ended; every fault is told here, once."""
-        if claimed.failures >= MAX_FAILURES or claimed.losses >= MAX_LOSSES:
-            return await self._divide(claimed, f"failed {claimed.failures} times, lost {claimed.losses} times")
+        led_to = judged(
+            is_plan=claimed.role == "plan", total=claimed.total, failures=claimed.failures, losses=claimed.losses
+        )
+        if led_to is not Fate.READY:
+            why = f"failed {claimed.failures} times, lost with its worker {claimed.losses} times"
+            return await self._bury(claimed, why) if led_to is Fate.DEAD else await self._divide(claimed, why)
         try:
             task = Task(claimed, await self._compiled(claimed.config_version), self._store, hold)
+            if claimed.role == "plan":
+                await self._store.refresh_statistics()
             await self._handlers.of(claimed)(task)
+        except asyncio.CancelledError:
+            await self._let_go(claimed)
+            raise
         except ClaimLost as fault:
             LOG.warning("%s", fault)
             return "lost"
@@ -224,6 +241,14 @@ class Consumer:
             LOG.exception("batch %s (%s) of run %s failed by a fault of ours", claimed.batch, claimed.step, claimed.run)
             return await self._give_back(claimed, fault, None, counts=True)
         return "done"
+
+    async def _let_go(self, claimed: Claimed) -> None:
+        """The time to drain is over: the batch goes back as it was, and nothing is counted (FLT-21)."""
+        try:
+            async with asyncio.timeout(_LET_GO_SECONDS):
+                await self._store.hand_back(claimed)
+        except (ClaimLost, Retryable, TimeoutError) as fault:
+            LOG.warning("batch %s was not handed back: %s", claimed.batch, fault)
 
     async def _settle_unknown(self, claimed: Claimed) -> str:
         """The answer to COMMIT was lost: the row tells, read under its lock (FLT-12)."""
@@ -250,14 +275,14 @@ class Consumer:
 
     async def _incomplete(self, claimed: Claimed, fault: IncompleteRead) -> str:
         """A source that ends early is read again within its attempts, then the run fails (IMP-4)."""
-        if claimed.failures + 1 < MAX_FAILURES - 2:
+        if claimed.failures + 1 < _INCOMPLETE_READS:
             return await self._give_back(claimed, fault, 0.5, counts=True)
         return await self._fail_run(claimed, fault, FailedReason.INCOMPLETE_READ)
 
     async def _fail_run(
         self, claimed: Claimed, fault: BaseException, reason: FailedReason = FailedReason.CONNECTION
     ) -> str:
-        """A refusal that repeating cannot cure ends the run; the batch is handed back and cancelled with it (EXP-36)."""
+        """A refusal that repeating cannot cure ends the run; the batch goes back and is cancelled with it (EXP-36)."""
         LOG.error("run %s cannot go on: %s", claimed.run, fault)
         try:
             await self._store.fail_run(claimed.run, reason, str(fault))
@@ -269,22 +294,34 @@ class Consumer:
 
     async def _divide(self, claimed: Claimed, why: str) -> str:
         """Split the batch to find the object that breaks it; an object alone is poisoned, the others go on (FLT-10)."""
-        lo, hi = claimed.payload.get("lo"), claimed.payload.get("hi")
+        children, alone = children_of(claimed), lone_number(claimed)
         try:
-            if claimed.role == "plan" or not isinstance(lo, int) or not isinstance(hi, int):
-                await self._store.dead(claimed, why)
-                return "dead"
-            if hi > lo:
-                await self._store.split(claimed, halves(claimed, lo, hi))
+            if children:
+                await self._store.split(claimed, children)
                 return "split"
+            if alone is None:
+                return await self._bury(claimed, why)
             async with self._store.unit(claimed) as unit:
-                changes = poisoned(claimed, lo, why)
+                changes = poisoned(claimed, alone, why)
                 await unit.persist(changes)
                 await unit.done(changes.counters)
         except (ClaimLost, Retryable) as fault:
             LOG.warning("%s", fault)
             return "lost"
+        except Exception:
+            LOG.exception("batch %s (%s) cannot be divided by a fault of ours", claimed.batch, claimed.step)
+            return await self._bury(claimed, why)
         return "done"
+
+    async def _bury(self, claimed: Claimed, why: str) -> str:
+        """Nothing more is tried; what the batch had not reported on is errored and stays due."""
+        try:
+            await self._store.dead(claimed, why, abandoned(claimed))
+        except (ClaimLost, Retryable) as fault:
+            LOG.warning("%s", fault)
+            return "lost"
+        LOG.error("batch %s (%s) of run %s is dead: %s", claimed.batch, claimed.step, claimed.run, why)
+        return "dead"
 
     # ------------------------------------------------------------- after the commit
 
@@ -301,7 +338,7 @@ class Consumer:
         return following
 
     async def _may_be_over(self, claimed: Claimed, expected: int | None) -> bool:
-        """The completion tokens are the fast hint that it is time to ask the barrier; without them it is asked always."""
+        """Completion tokens are the fast hint that it is time to ask the barrier; without them it is asked always."""
         if self.bus_away:
             return True
         try:
@@ -311,8 +348,10 @@ class Consumer:
         return count.complete or count.expected is None or expected == 1
 
     async def close(self, run: RunId, ordinal: int) -> Claimed | None:
-        """Close the step if it is over; take the next step's plan at once where it is of this worker's kind."""
-        take = (self._worker, self._kind, ClaimId(secrets.token_hex(8)), self._lease)
+        """Close the step if it is over; take the next step's plan at once where it is of this worker's kind, unless the
+        worker is to stop: then it claims nothing more (FLT-21)."""
+        own = (self._worker, self._kind, ClaimId(secrets.token_hex(8)), self._lease)
+        take = None if self._draining.is_set() else own
         closed, following = await self._store.close_phase(run, ordinal, [secrets.token_hex(8) for _ in range(3)], take)
         if closed.closed:
             await self._reporter.step_closed(closed)
@@ -337,36 +376,6 @@ class Consumer:
         if not self.store_away:
             LOG.warning("PostgreSQL does not answer; nothing is taken until it does: %s", fault)
         self.store_away = True
-
-
-def halves(claimed: Claimed, lo: int, hi: int) -> list[NewBatch]:
-    """The two halves of a batch's id range, in order."""
-    middle = (lo + hi) // 2
-    ordered = is_ordered(claimed)
-    first = {**claimed.payload, "lo": lo, "hi": middle}
-    second = {**claimed.payload, "lo": middle + 1, "hi": hi}
-    half = claimed.total // 2
-    return [
-        NewBatch(n=1, payload=first, total=half),
-        NewBatch(n=2, payload=second, total=claimed.total - half, waits_for_previous=ordered),
-    ]
-
-
-def is_ordered(claimed: Claimed) -> bool:
-    """True when the batches of the step go one by one."""
-    return step_at(claimed.kind, claimed.ordinal).ordered
-
-
-def poisoned(claimed: Claimed, object_id: int, why: str) -> Changes:
-    """The record of an object that breaks every batch it is in; it stays due, the others are done."""
-    changes = Changes()
-    message = f"{claimed.step}: {why}; the object is set aside and stays due, look at the worker's log and its data"
-    changes.errors.append(
-        ErrorItem(space="cso", kind="poisoned_object", key=str(object_id), message=message, object_id=object_id)
-    )
-    changes.count("selected")
-    changes.count("errored")
-    return changes
 
 
 def _words(fault: BaseException) -> str:

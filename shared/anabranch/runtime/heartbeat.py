@@ -1,8 +1,8 @@
 """The heartbeat: a thread of its own, with a connection of its own.
 
 A worker that computes for ten seconds without yielding still holds its batch, because nothing here runs on its event
-loop. Every quarter of a lease the beat writes the worker's row and renews its claims; a beat that fails is tried again at
-once with a new connection, and while none succeeds the trusted time of each hold simply runs out.
+loop. Every quarter of a lease the beat writes the worker's row and renews its claims; a beat that fails is tried again
+at once with a new connection, and while none succeeds the trusted time of each hold simply runs out.
 """
 
 from __future__ import annotations
@@ -10,24 +10,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
-from anabranch.model.fleet import Beat
-from anabranch.model.identity import ClaimId, WorkerId
+from anabranch.model.identity import WorkerId
 from anabranch.runtime.clock import monotonic
 from anabranch.runtime.holding import Holding
-
-
-class Heart(Protocol):
-    """A connection that can beat. Made and used in the heartbeat's thread alone."""
-
-    async def beat(self, worker: WorkerId, claims: list[ClaimId], lease: float) -> Beat: ...
-
-    async def close(self) -> None: ...
+from anabranch.store.port import Heart
 
 
 class Heartbeat:
-    """Renews what `holding` holds until stopped. `on_fault` is told of each beat that failed, once."""
+    """Renews what `holding` holds until stopped. The heart is made and used in the thread alone; `on_fault` is told of
+    each beat that failed, once."""
 
     def __init__(
         self,

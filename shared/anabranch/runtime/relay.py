@@ -1,9 +1,9 @@
 """The relay: from rows that are due to hints on the bus.
 
-A batch row is its own outbox. Due rows are marked published in a committed statement, and only then sent, so no row lock
-is held while anything talks to Redis; what is lost between the two is published again after half a minute. The length of
-a stream bounds what is published: producers write rows and never wait for it. A bus whose epoch key is missing was wiped,
-and everything unfinished counts as unpublished again.
+A batch row is its own outbox. Due rows are marked published in a committed statement, and only then sent, so no row
+lock is held while anything talks to Redis; what is lost between the two is published again after half a minute. The
+length of a stream bounds what is published: producers write rows and never wait for it. A bus whose epoch key is
+missing was wiped, and everything unfinished counts as unpublished again.
 """
 
 from __future__ import annotations

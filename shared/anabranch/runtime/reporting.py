@@ -7,12 +7,13 @@ second a run, outside any transaction, from committed figures alone. Nothing her
 from __future__ import annotations
 
 import logging
+
 from anabranch.bus.port import Bus, BusUnavailable
 from anabranch.model.enums import WorkerKind
 from anabranch.model.fleet import Claimed, Closed
 from anabranch.runtime.clock import epoch_ns
 from anabranch.runtime.spans import close_spans
-from anabranch.store.port import Store
+from anabranch.store.overview import Overview
 from anabranch.telemetry.instruments import Metric, Span
 from anabranch.telemetry.port import SpanStatus, Telemetry
 from anabranch.telemetry.propagation import TraceContext
@@ -34,9 +35,9 @@ _STREAMS = {
 class Reporter:
     """Tells telemetry and the bus what happened to batches, steps and runs."""
 
-    def __init__(self, telemetry: Telemetry, store: Store, bus: Bus) -> None:
+    def __init__(self, telemetry: Telemetry, overview: Overview, bus: Bus) -> None:
         self._telemetry = telemetry
-        self._store = store
+        self._overview = overview
         self._bus = bus
 
     def bus_mode(self, *, away: bool) -> None:
@@ -89,7 +90,7 @@ class Reporter:
     async def step_closed(self, closed: Closed) -> None:
         """The spans of what closed are on their way; the tokens of the step are gone."""
         try:
-            await close_spans(self._telemetry, self._store, closed)
+            await close_spans(self._telemetry, self._overview, closed)
             await self._bus.drop_tokens(closed.run, [closed.ordinal])
         except BusUnavailable as fault:
             LOG.debug("%s", fault)

@@ -18,7 +18,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from anabranch.bus.port import Bus, BusUnavailable
@@ -37,7 +37,6 @@ from anabranch.runtime.holding import Holding
 from anabranch.runtime.relay import Relay
 from anabranch.runtime.reporting import Reporter
 from anabranch.store.migrate import check
-from anabranch.store.port import Store
 from anabranch.store.postgres import PostgresStore
 from anabranch.telemetry.health import HealthServer, Verdict
 from anabranch.telemetry.logs import configure_logs
@@ -68,7 +67,7 @@ class Surroundings:
         self.worker = WorkerId(f"{kind}-{socket.gethostname()[:16]}-{os.getpid()}-{self.boot_id}")
         self.holding = Holding()
         self.telemetry: Telemetry
-        self.store: Store
+        self.store: PostgresStore
         self.bus: Bus
         self.relay: Relay
         self.reporter: Reporter
@@ -88,7 +87,7 @@ class Surroundings:
         self.relay = Relay(
             self.store, self.bus, window=settings.publish_window, republish_after=settings.republish_seconds
         )
-        self.reporter = Reporter(self.telemetry, self.store, self.bus)
+        self.reporter = Reporter(self.telemetry, self.store.overview, self.bus)
         await self.store.register_worker(
             self.worker, self.kind, version(), self.boot_id, socket.gethostname(), os.getpid()
         )
@@ -221,8 +220,8 @@ async def run_until_signal(around: Surroundings, loops: Sequence[Loop]) -> None:
         with contextlib.suppress(Exception):
             await around.store.worker_state(around.worker, "draining")
     hurry = asyncio.create_task(at_once.wait(), name="second signal")
-    waiting = asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.wait([waiting, hurry], timeout=around.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
+    ends: list[asyncio.Future[Any]] = [asyncio.gather(*tasks, return_exceptions=True), hurry]
+    await asyncio.wait(ends, timeout=around.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in (*tasks, stopper, hurry):
         task.cancel()
     for task in tasks:
@@ -246,8 +245,7 @@ def main(
 
     try:
         flags, file = parse(kind, name, arguments)
-        settings = load_settings(
-            kind, file=Path(file) if file else None, environ=environ, flags=flags)
+        settings = load_settings(kind, file=Path(file) if file else None, environ=environ, flags=flags)
     except BadInput as fault:
         sys.stderr.write(f"{name} cannot start:\n{fault}\n")
         return 2
@@ -260,7 +258,7 @@ def main(
     try:
         return _event_loop_run(run(settings))
     except AnabranchError as fault:
-        LOG.error("%s cannot go on: %s", name, fault)  # noqa: TRY400 - the sentence is meant for a person
+        LOG.error("%s cannot go on: %s", name, fault)
         return 1
     except KeyboardInterrupt:
         return 130

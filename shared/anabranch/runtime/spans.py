@@ -11,19 +11,19 @@ from datetime import datetime
 
 from anabranch.model.fleet import Closed
 from anabranch.model.identity import ExecutionId, RunId
-from anabranch.store.port import Store
+from anabranch.store.overview import Overview
 from anabranch.telemetry.instruments import Metric, Span
 from anabranch.telemetry.port import SpanStatus, Telemetry
 
 _BAD = frozenset({"failed", "cancelled", "closed_errors"})
 
 
-async def close_spans(telemetry: Telemetry, store: Store, closed: Closed) -> None:
+async def close_spans(telemetry: Telemetry, overview: Overview, closed: Closed) -> None:
     """The span of the closed step is told, and the run's when it has ended with it."""
-    detail = await store.overview.run(closed.run)
+    detail = await overview.run(closed.run)
     if detail is None:
         return
-    execution = await store.overview.execution(detail.run.execution)
+    execution = await overview.execution(detail.run.execution)
     if execution is None:
         return
     for step in detail.steps:
@@ -43,16 +43,16 @@ async def close_spans(telemetry: Telemetry, store: Store, closed: Closed) -> Non
                 status=SpanStatus.ERROR if step.state in _BAD else SpanStatus.OK,
             )
     if closed.run_ended:
-        await run_span(telemetry, store, closed.run)
+        await run_span(telemetry, overview, closed.run)
 
 
-async def run_span(telemetry: Telemetry, store: Store, run: RunId) -> None:
+async def run_span(telemetry: Telemetry, overview: Overview, run: RunId) -> None:
     """The span of a run that has ended is told."""
-    detail = await store.overview.run(run)
+    detail = await overview.run(run)
     if detail is None or detail.run.ended_at is None:
         return
     line = detail.run
-    execution = await store.overview.execution(line.execution)
+    execution = await overview.execution(line.execution)
     if execution is None:
         return
     started = line.started_at or line.requested_at
@@ -78,9 +78,9 @@ async def run_span(telemetry: Telemetry, store: Store, run: RunId) -> None:
     telemetry.record(Metric.RUN_DURATION, (ended - started).total_seconds(), **where)
 
 
-async def execution_span(telemetry: Telemetry, store: Store, execution: ExecutionId) -> None:
+async def execution_span(telemetry: Telemetry, overview: Overview, execution: ExecutionId) -> None:
     """The root span of an execution that has ended is told."""
-    line = await store.overview.execution(execution)
+    line = await overview.execution(execution)
     if line is None or line.ended_at is None:
         return
     telemetry.emit_span(

@@ -2,8 +2,8 @@
 
 Every batch that writes follows one pattern. It loads outside any transaction, decides, and only then opens the fenced
 transaction, locks what it decided about and compares versions. What moved meanwhile is loaded and decided again under
-those locks, so no decision is ever written over a version it has not seen; then everything is written at once. A handler
-therefore never sees a transaction: it gives a `load` and a pure `decide`.
+those locks, so no decision is ever written over a version it has not seen; then everything is written at once. A
+handler therefore never sees a transaction: it gives a `load` and a pure `decide`.
 """
 
 from __future__ import annotations

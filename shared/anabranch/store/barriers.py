@@ -19,13 +19,14 @@ from anabranch.model.fleet import Claimed, Closed
 from anabranch.model.identity import ClaimId, RunId, WorkerId
 from anabranch.model.registry import Revision
 from anabranch.protocol.steps import Step, is_last, step_at
+from anabranch.protocol.turns import needs_turn, turn_types
 from anabranch.store.claims import read_claimed, take
 from anabranch.store.endings import finish_run
 from anabranch.store.faults import translated
 from anabranch.store.guards import hold, judge_point
 from anabranch.store.pool import one_row
 from anabranch.store.sql_files import sql
-from anabranch.store.turns import give_up_turn, needs_turn, take_turn, turn_types
+from anabranch.store.turns import give_up_turn, take_turn
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection, Pool

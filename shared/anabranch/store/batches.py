@@ -61,8 +61,8 @@ class PgUnit(PgReader):
     async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         return await self._writer.resolve_references(system, targets, lo, hi)
 
-    async def purge_run_data(self, run: RunId) -> None:
-        await self._writer.purge_run_data(run)
+    async def purge_finished_runs(self) -> None:
+        await self._writer.purge_finished_runs()
 
     async def add_batches(self, batches: Sequence[NewBatch]) -> None:
         await insert_batches(self._connection, self._claimed, batches, ordered=_step(self._claimed).ordered)

@@ -10,7 +10,7 @@ silence) marks those of the tripped types as held, and the guarded step passes t
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import msgspec
@@ -19,7 +19,7 @@ from anabranch.model.configuration import Configuration
 from anabranch.model.enums import GuardPoint, HoldState, RunKind, RunState
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import RunId, SystemId
-from anabranch.protocol.guards import judge, limit_for
+from anabranch.protocol.guards import HELD_COUNTER, in_words, judge, limit_for
 from anabranch.protocol.runs import HOLD_HOURS
 from anabranch.protocol.steps import STEPS
 from anabranch.store.actions import record_action
@@ -29,16 +29,6 @@ from anabranch.store.turns import give_up_turn
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection, Pool
-
-HELD_COUNTER: Final = {
-    GuardPoint.IMPORT_OBSOLETIONS: "held_back_absent",
-    GuardPoint.SYNC_DISCONNECTIONS: "held_back",
-    GuardPoint.METAVERSE_DELETIONS: "held_back_deletions",
-    GuardPoint.OUTBOUND_RELEASES: "held_back_releases",
-    GuardPoint.EXPORT_WRITES: "held_back",
-}
-"""The counter of the guarded step that a rejection raises. Only those called `held_back` and `held_back_absent` are
-part of an identity (AUD-5 to AUD-7): deletions and releases concern objects the run has not selected."""
 
 
 async def count_populations(connection: Connection, run: RunId, kind: RunKind, system: SystemId | None) -> None:
@@ -62,16 +52,6 @@ async def judge_point(
         if finding is not None:
             findings.append({"type_id": type_id, "type": key, "system": system, **msgspec.to_builtins(finding)})
     return findings
-
-
-def in_words(findings: list[dict[str, Any]]) -> str:
-    """The findings as an operator reads them in a list."""
-    return "; ".join(
-        f"{finding['point']} of {finding['type']}: {breach['count']} {breach['op']} of {finding['population']}, "
-        f"{breach['limit']}"
-        for finding in findings
-        for breach in finding["breaches"]
-    )
 
 
 async def hold(

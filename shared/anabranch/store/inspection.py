@@ -114,7 +114,8 @@ class Inspection:
 
     async def clock(self) -> datetime:
         """The server's time."""
-        return (await one_row(self._connection, sql("read_clock")))[0]  # type: ignore[no-any-return]
+        now: datetime = (await one_row(self._connection, sql("read_clock")))[0]
+        return now
 
     async def versions(self) -> tuple[str, str]:
         """The server's version and the database's name."""

@@ -57,6 +57,9 @@ class MemoryStore(MemoryBarriers):
     async def reader(self) -> AsyncIterator[Reader]:
         yield MemoryReader(self.tables, self.sequences, self.clock)
 
+    async def refresh_statistics(self) -> None:
+        """Nothing to do: there is no planner."""
+
     async def open_heart(self) -> MemoryHeart:
         return MemoryHeart(self)
 

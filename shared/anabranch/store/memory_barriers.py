@@ -36,16 +36,15 @@ from anabranch.protocol import barriers, runs
 from anabranch.protocol.accounting import balance, final_state
 from anabranch.protocol.barriers import StepRecord, Verdict
 from anabranch.protocol.batches import BatchRecord, add_counters
-from anabranch.protocol.guards import judge, limit_for
+from anabranch.protocol.guards import HELD_COUNTER, in_words, judge, limit_for
 from anabranch.protocol.runs import RunRecord
 from anabranch.protocol.steps import STEPS, step_at
 from anabranch.protocol.transitions import EXPORT, ExportEvent
-from anabranch.store.guards import HELD_COUNTER, in_words
+from anabranch.protocol.turns import needs_turn, turn_types
 from anabranch.store.memory_batches import MemoryBatches
 from anabranch.store.memory_configuration import Configurations
 from anabranch.store.memory_tables import ActionRow, HoldRow
 from anabranch.store.memory_unit import end_attempt
-from anabranch.store.turns import needs_turn, turn_types
 
 Take = tuple[WorkerId, WorkerKind, ClaimId, float]
 

@@ -62,8 +62,8 @@ class MemoryDataUnit(MemoryReader):
         await self._take([("cso", cso_id) for cso_id in sorted(referring)])
         return self._writer.resolve_references(system, targets, lo, hi)
 
-    async def purge_run_data(self, run: RunId) -> None:
-        self._writer.purge_run_data(run)
+    async def purge_finished_runs(self) -> None:
+        self._writer.purge_finished_runs()
 
     async def _take(self, rows: Sequence[Row]) -> None:
         for row in rows:

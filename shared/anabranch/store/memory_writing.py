@@ -445,17 +445,18 @@ class MemoryWriter:
             self._tables.proposals.put(key, replace(one, n=n))
         return len(mine)
 
-    def purge_run_data(self, run: RunId) -> None:
-        """Nothing is left of what the run kept while it worked."""
+    def purge_finished_runs(self) -> None:
+        """Nothing is left of what ended runs kept while they worked."""
         tables = self._tables
-        _remove_of_run(tables.import_rows, run)
-        _remove_of_run(tables.import_seen, run)
-        _remove_of_run(tables.verdicts, run)
-        _remove_of_run(tables.proposals, run)
+        ended = {run.id for run in tables.runs.values() if run.ended_at is not None}
+        _remove_of_runs(tables.import_rows, ended)
+        _remove_of_runs(tables.import_seen, ended)
+        _remove_of_runs(tables.verdicts, ended)
+        _remove_of_runs(tables.proposals, ended)
 
 
-def _remove_of_run(table: Table[Any, Any], run: RunId) -> None:
-    for key in [key for key, _ in table.items() if key[0] == run]:
+def _remove_of_runs(table: Table[Any, Any], runs: set[RunId]) -> None:
+    for key in [key for key, _ in table.items() if key[0] in runs]:
         table.remove(key)
 
 

@@ -33,6 +33,8 @@ MAX_WORKER_ID: Final = 63 - len(COMMITTING)
 _CONNECT_SECONDS: Final = 10.0
 _COMMAND_SECONDS: Final = 300.0
 _SOCKET: Final = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "3", "tcp_keepalives_count": "3"}
+_PLANS: Final = {"plan_cache_mode": "force_custom_plan"}
+"""Tables grow from nothing to millions of rows within a run; a plan kept from its start would scan them for ever."""
 
 
 def _encode_jsonb(value: Any) -> bytes:
@@ -55,7 +57,7 @@ def _settings(owner: str) -> dict[str, str]:
         raise Permanent(
             f"worker id {owner!r} has more than {MAX_WORKER_ID} bytes: PostgreSQL would cut it; choose a shorter one"
         )
-    return {"application_name": APPLICATION + owner, **_SOCKET}
+    return {"application_name": APPLICATION + owner, **_SOCKET, **_PLANS}
 
 
 async def connect(url: str, owner: str) -> asyncpg.Connection[asyncpg.Record]:

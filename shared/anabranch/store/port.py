@@ -279,8 +279,8 @@ class Unit(Reader, Protocol):
         obsolete one (IMP-28..31); referring CSOs that were not due take a new change_seq, and the ones that are joined
         become due for references. How many were resolved. More than one candidate leaves the reference unresolved."""
 
-    async def purge_run_data(self, run: RunId) -> None:
-        """Remove what finished runs kept while they worked: staged rows, seen hashes, verdicts, proposals."""
+    async def purge_finished_runs(self) -> None:
+        """Remove what ended runs kept while they worked: staged rows, seen hashes, verdicts, proposals."""
 
     async def add_batches(self, batches: Sequence[NewBatch]) -> None:
         """Insert following batches of this step, produced by this batch."""
@@ -417,6 +417,9 @@ class Store(Fleet, Protocol):
     ) -> int:
         """The configuration is the newest revision; its number (the present one when nothing differs). Names that are
         new are numbered for ever."""
+
+    async def refresh_statistics(self) -> None:
+        """The planner knows the present size of every table that has changed much; asked before a step is planned."""
 
     async def open_heart(self) -> Heart:
         """A connection of its own for the heartbeat, to be opened and used in the heartbeat's thread and loop."""

@@ -29,6 +29,7 @@ from anabranch.store import (
     leadership,
     overview,
     relay,
+    statistics,
     workers,
 )
 from anabranch.store import sweep as upkeep
@@ -68,6 +69,9 @@ class PostgresStore:
         with translated("read"):
             async with self._pool.acquire() as connection:
                 yield PgReader(connection)
+
+    async def refresh_statistics(self) -> None:
+        await statistics.refresh_statistics(self._pool)
 
     async def ping(self) -> None:
         """PostgreSQL has just answered. Raises StoreUnavailable otherwise."""

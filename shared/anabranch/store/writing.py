@@ -58,5 +58,5 @@ class PgWriter:
         count: int = await self._connection.fetchval(set_statement("resolve_references"), *params)
         return count
 
-    async def purge_run_data(self, run: RunId) -> None:
-        await purge(self._connection, run)
+    async def purge_finished_runs(self) -> None:
+        await purge(self._connection)

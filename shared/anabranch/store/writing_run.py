@@ -112,7 +112,8 @@ async def _add_errors(connection: Connection, claimed: Claimed, errors: Sequence
     )  # fmt: skip
 
 
-async def purge(connection: Connection, run: RunId) -> None:
-    """Nothing is left of what the run kept while it worked; what it did (items, errors, listed operations) stays."""
+async def purge(connection: Connection) -> None:
+    """Nothing is left of what ended runs kept while they worked; what they did (items, errors, listed operations)
+    stays."""
     for statement in ("purge_import_rows", "purge_import_seen", "purge_verdicts", "purge_proposals"):
-        await connection.execute(sql(statement), run)
+        await connection.execute(sql(statement))

@@ -20,8 +20,8 @@ _REMEMBERED = 500_000
 
 
 class Identifiers:
-    """Identifiers of target objects, looked up once each. `counted` are the exports this run carries out: a create among
-    them makes its object known, a rename among them its new name."""
+    """Identifiers of target objects, looked up once each. `counted` are the exports this run carries out: a create
+    among them makes its object known, a rename among them its new name."""
 
     def __init__(self, task: Task, system: SystemId, counted: Collection[ExportId]) -> None:
         self._task = task

@@ -1,8 +1,8 @@
 """What an export run will write, counted before it writes anything.
 
 `assess` lists every pending export that is executable now, with the operation counted, for the guard `export_writes`;
-the later steps send only what is on that list, with that operation (EXP-15, EXP-47). A target that is one file is written
-by a single batch; its other steps have nothing to do.
+the later steps send only what is on that list, with that operation (EXP-15, EXP-47). A target that is one file is
+written by a single batch; its other steps have nothing to do.
 """
 
 from __future__ import annotations

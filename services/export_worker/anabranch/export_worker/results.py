@@ -1,8 +1,8 @@
 """What became of each write, recorded.
 
-A write that succeeded is applied to the CSO, so that our picture is what the target holds or has been sent; its rows wait
-for an import that confirms them, unless the target confirms itself (EXP-28, EXP-29). A failed attempt counts once, waits
-longer each time, and ends as a dead letter (EXP-32, EXP-33).
+A write that succeeded is applied to the CSO, so that our picture is what the target holds or has been sent; its rows
+wait for an import that confirms them, unless the target confirms itself (EXP-28, EXP-29). A failed attempt counts once,
+waits longer each time, and ends as a dead letter (EXP-32, EXP-33).
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ import msgspec
 from anabranch.connectors.port import FailureClass, Outcome
 from anabranch.engine.confirming import state_of
 from anabranch.engine.exporting import apply_rows
-from anabranch.engine.keys import key_changes
 from anabranch.engine.identifiers import reference_hashes
+from anabranch.engine.keys import key_changes
 from anabranch.engine.values import anchor_key
 from anabranch.export_worker.identifiers import Identifiers
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, RefChange
-from anabranch.model.identity import CsoId
 from anabranch.model.enums import CsoState, ExportKind, ExportState, RowOp, RowState
+from anabranch.model.identity import CsoId
 from anabranch.model.objects import Cso, CsoRef, PendingExport, PendingRow
+from anabranch.protocol.claims import export_backoff
 from anabranch.runtime.work import Task
 
 MAX_ATTEMPTS = 5
-_FIRST_WAIT = 60.0
-_LONGEST_WAIT = 3600.0
 _UNCOUNTED = frozenset({FailureClass.RATE_LIMITED, FailureClass.UNREACHABLE, FailureClass.AUTHENTICATION})
 
 
@@ -42,7 +41,7 @@ def resolvable(export: PendingExport, identifiers: Identifiers) -> tuple[list[Pe
     for row in export.rows:
         if row.state not in {RowState.STAGED, RowState.NOT_CONFIRMED}:
             continue
-        if row.target_mvo_id is None:
+        if row.target_mvo_id is None or row.op is RowOp.REMOVE:  # a removal brings the identifier the target knows
             now.append(row)
         elif (found := identifiers.of_mvo(row.target_mvo_id)) is not None:
             now.append(msgspec.structs.replace(row, raw=found[1]))
@@ -189,7 +188,7 @@ def record_failure(task: Task, changes: Changes, cso: Cso, export: PendingExport
     attempts = export.attempts + (1 if counts else 0)
     dead = outcome.failure_class is FailureClass.PERMANENT or attempts >= MAX_ATTEMPTS
     kind = outcome.kind or "export_refused"
-    wait = max(backoff(export, attempts), outcome.retry_after or 0.0)
+    wait = export_backoff(attempts, _jitter(export, attempts), outcome.retry_after or 0.0)
     changes.exports.append(
         msgspec.structs.replace(
             export,
@@ -213,9 +212,8 @@ def record_failure(task: Task, changes: Changes, cso: Cso, export: PendingExport
     changes.count("errored")
 
 
-def backoff(export: PendingExport, attempts: int) -> float:
-    """Seconds until the next attempt: 60 s doubling to an hour, spread by 20 % so that a crowd does not return at once
-    (EXP-33). The spread follows from the export and the attempt, so a repeated batch waits alike."""
-    wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(attempts - 1, 0))
+def _jitter(export: PendingExport, attempts: int) -> float:
+    """From -1 to 1, so that a crowd does not return at once; it follows from the export and the attempt, so that a
+    repeated batch waits alike."""
     digest = blake2b(f"{export.id}:{attempts}".encode(), digest_size=2).digest()
-    return wait * (0.8 + 0.4 * int.from_bytes(digest, "big") / 65535)
+    return 2 * int.from_bytes(digest, "big") / 65535 - 1

@@ -1,8 +1,8 @@
 """A target that is written object by object.
 
-A batch takes its pending exports in one committed step, so that everybody sees what is being sent, calls the target, and
-records each outcome. What a lost worker left `exporting` is simply sent again: only targets whose writes can be repeated
-are written this way (EXP-27).
+A batch takes its pending exports in one committed step, so that everybody sees what is being sent, calls the target,
+and records each outcome. What a lost worker left `exporting` is simply sent again: only targets whose writes can be
+repeated are written this way (EXP-27).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from anabranch.connectors.port import ChangeRow, ExportBatch, ExportChange, Outc
 from anabranch.export_worker.identifiers import Identifiers, identifier_of
 from anabranch.export_worker.results import record_failure, record_success, resolvable
 from anabranch.export_worker.targets import open_target, system_id
-from anabranch.export_worker.whole_file import load_exports, raw_value
+from anabranch.export_worker.whole_file import LoadedExports, load_exports, raw_value
 from anabranch.model.changes import Changes
 from anabranch.model.enums import ExportKind, ExportState, RowOp
 from anabranch.model.identity import CsoId, ExportId
@@ -118,7 +118,7 @@ def _change(task: Task, cso: Cso, export: PendingExport, identifiers: Identifier
         object_type=record.key,
         anchor=cso.anchor or "",
         key=f"{cso.system_id}:{cso.id}:{export.version}",
-        rows=tuple(ChangeRow(attr, op, tuple(values)) for (attr, op), values in sorted(grouped.items())),
+        rows=tuple(ChangeRow(attr, op, tuple(grouped[attr, op])) for attr, op in sorted(grouped, key=_clear_first)),
         identifier=before,
         new_identifier=after if known and after != before else None,
     )
@@ -132,10 +132,10 @@ async def _record(
     *,
     confirmed: bool,
 ) -> None:
-    async def load(reader: Reader):  # type: ignore[no-untyped-def]
+    async def load(reader: Reader) -> LoadedExports:
         return await load_exports(reader, ids, identifiers)
 
-    def decide(loaded) -> Changes:  # type: ignore[no-untyped-def]
+    def decide(loaded: LoadedExports) -> Changes:
         changes = Changes()
         for export in loaded.exports:
             cso = loaded.csos[export.cso_id]
@@ -153,3 +153,8 @@ async def _record(
         return changes
 
     await decide_and_commit(task, load, decide)
+
+
+def _clear_first(key: tuple[str, RowOp]) -> tuple[str, bool, RowOp]:
+    """By attribute; what is added beside a clear is written after it (EXP-6)."""
+    return key[0], key[1] is not RowOp.CLEAR, key[1]

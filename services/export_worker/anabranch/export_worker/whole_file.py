@@ -1,8 +1,8 @@
 """A target that is one file: written whole, once a run, by one batch.
 
-The stored objects, merged with what this run exports, stream in anchor order into a temporary file that then replaces the
-old one; all of that happens outside any transaction. Its bytes depend on state alone, so whoever has to repeat the work
-writes the same file. Only then the results are committed, page by page, each page under the fence.
+The stored objects, merged with what this run exports, stream in anchor order into a temporary file that then replaces
+the old one; all of that happens outside any transaction. Its bytes depend on state alone, so whoever has to repeat the
+work writes the same file. Only then the results are committed, page by page, each page under the fence.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from anabranch.export_worker.identifiers import Identifiers, identifier_of
 from anabranch.export_worker.results import record_failure, record_success, reference_changes, resolvable
 from anabranch.export_worker.targets import open_target, system_id
 from anabranch.model.changes import Changes
-from anabranch.model.enums import CsoState, ExportKind, ValueType
+from anabranch.model.enums import CsoState, ExportKind
 from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
-from anabranch.model.objects import Cso, CsoRef, PendingExport
+from anabranch.model.objects import Cso, CsoRef, PendingExport, PendingRow
 from anabranch.runtime.work import Task, write
 from anabranch.store.port import Reader
 
@@ -164,7 +164,7 @@ class _Writer:
             identifier=identifier_of(self._task, cso, export),
         )
 
-    def _references(self, candidate: _Candidate, sent: Sequence) -> dict[str, list[str]]:  # type: ignore[type-arg]
+    def _references(self, candidate: _Candidate, sent: Sequence[PendingRow]) -> dict[str, list[str]]:
         """The identifiers of every reference attribute once the rows took effect, under today's names."""
         names: dict[str, dict[str, CsoId | None]] = {}
         for ref in candidate.refs:
@@ -206,7 +206,9 @@ async def _record(
         )
 
 
-class _Page(msgspec.Struct, frozen=True):
+class LoadedExports(msgspec.Struct, frozen=True):
+    """Pending exports with their objects and references; `sent_seq` is the number every later change exceeds."""
+
     exports: list[PendingExport]
     csos: dict[CsoId, Cso]
     refs: dict[CsoId, list[CsoRef]]
@@ -223,10 +225,10 @@ async def _record_page(
     last: bool,
     number: int,
 ) -> None:
-    async def load(reader: Reader) -> _Page:
+    async def load(reader: Reader) -> LoadedExports:
         return await load_exports(reader, ids, identifiers)
 
-    def decide(loaded: _Page) -> Changes:
+    def decide(loaded: LoadedExports) -> Changes:
         changes = Changes()
         for export in loaded.exports:
             cso = loaded.csos[export.cso_id]
@@ -248,7 +250,7 @@ async def _record_page(
     task.hold.progress()
 
 
-async def load_exports(reader: Reader, ids: Sequence[ExportId], identifiers: Identifiers) -> _Page:
+async def load_exports(reader: Reader, ids: Sequence[ExportId], identifiers: Identifiers) -> LoadedExports:
     """Pending exports with their objects and references; what their rows lead to is known to `identifiers` then."""
     sent_seq = await reader.change_seq_now()
     exports = await reader.exports(ids)
@@ -257,4 +259,4 @@ async def load_exports(reader: Reader, ids: Sequence[ExportId], identifiers: Ide
     for ref in await reader.cso_refs(list(csos)):
         refs.setdefault(ref.cso_id, []).append(ref)
     await identifiers.learn(reader, [], exports)
-    return _Page([one for one in exports if one.cso_id in csos], csos, refs, sent_seq)
+    return LoadedExports([one for one in exports if one.cso_id in csos], csos, refs, sent_seq)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from anabranch.model.enums import WorkerKind
-from anabranch.runtime.service import run_worker
 from anabranch.export_worker.handler import HANDLERS
 from anabranch.export_worker.settings import Settings
+from anabranch.model.enums import WorkerKind
+from anabranch.runtime.service import run_worker
 
 
 async def run(settings: Settings) -> int:

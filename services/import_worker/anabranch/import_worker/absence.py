@@ -1,8 +1,8 @@
 """The steps `detect.count` and `detect.write`: what a complete full import did not see any more.
 
-Absence is counted over the complete set before anything is written, so that the guard can hold a truncated source before
-the first object is lost (IMP-21). Only objects that existed when the run started, and that no other run has changed
-since, can be absent (IMP-20).
+Absence is counted over the complete set before anything is written, so that the guard can hold a truncated source
+before the first object is lost (IMP-21). Only objects that existed when the run started, and that no other run has
+changed since, can be absent (IMP-20).
 """
 
 from __future__ import annotations

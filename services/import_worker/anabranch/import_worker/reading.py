@@ -8,14 +8,23 @@ again from its beginning, and what the broken read had staged is discarded.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import msgspec
 
-from anabranch.connectors.port import Connector, Entry, IncompleteRead, Page, ReadRequest, SourceChanged
+from anabranch.connectors.port import (
+    Connector,
+    Entry,
+    EntryChange,
+    IncompleteRead,
+    Page,
+    ReadRequest,
+    SourceChanged,
+    Token,
+)
 from anabranch.engine.parsing import NoIdentity, Parsed, Parser
 from anabranch.import_worker.sources import open_source
 from anabranch.model.changes import Changes, ErrorItem, SeenHashes
+from anabranch.model.errors import Permanent, Retryable
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import TypeId
 from anabranch.model.objects import StagedRow
@@ -23,9 +32,16 @@ from anabranch.runtime.work import Task, plan
 from anabranch.store.port import Reader
 
 
+_READS = 4
+"""How often one attempt begins a read that its source interrupts by changing."""
+
+
 async def plan_import(task: Task) -> None:
-    """Every partition of the source is one batch."""
+    """Every partition of the source is one batch. A source of changes alone is refused: absence would mean nothing."""
     async with open_source(task) as source:
+        if not source.capabilities.full:
+            system = task.compiled.system_of(task.claimed).key
+            raise Permanent(f"{system} gives changes only, and a full import needs everything; read a source of content")
         partitions = await source.partitions()
     batches = [
         NewBatch(n=n, payload={"partition": one.key, "types": list(one.object_types)})
@@ -35,54 +51,71 @@ async def plan_import(task: Task) -> None:
     await plan(task, batches)
 
 
+class _Position(msgspec.Struct):
+    """Where a read stands: the cursor it would be resumed from. `counted` is what the pages since its beginning have
+    added to the batch's counters; a read that begins anew takes that back with its first page."""
+
+    token: Token | None
+    page: int
+    seq: int
+    counted: dict[str, int]
+    restart: bool = False
+
+
 async def read_partition(task: Task) -> None:
     """The partition is staged to its end, page by page from where the last worker stopped."""
     async with open_source(task) as source:
-        cursor = task.claimed.cursor or await _first_cursor(task)
-        while True:
+        resumed = task.claimed.cursor
+        at = _Position(None, 0, await _seq_now(task), {}) if resumed is None else msgspec.convert(resumed, _Position)
+        for _ in range(_READS):
             try:
-                await _read_from(task, source, cursor)
-            except SourceChanged:
-                cursor = {**await _first_cursor(task), "page": 0, "restart": True}
+                await _read_from(task, source, at)
+            except SourceChanged as fault:
+                change = fault
+                at = _Position(None, 0, await _seq_now(task), at.counted, restart=True)
             else:
                 return
+    raise Retryable(f"{change}; that happened {_READS} times in a row, and it is tried again later") from change
 
 
-async def _first_cursor(task: Task) -> dict[str, Any]:
+async def _seq_now(task: Task) -> int:
     async with task.store.reader() as reader:
-        return {"token": None, "page": 0, "seq": await reader.change_seq_now()}
+        return await reader.change_seq_now()
 
 
-async def _read_from(task: Task, source: Connector, cursor: dict[str, Any]) -> None:
+async def _read_from(task: Task, source: Connector, at: _Position) -> None:
+    """The rest of the partition is staged; `at` moves with every page that is committed."""
     partition: str = task.claimed.payload["partition"]
     request = ReadRequest(
         partition=partition,
         page_size=task.claimed.page_size,
-        token=cursor["token"],
+        token=at.token,
         object_types=tuple(task.claimed.payload["types"]),
     )
     parsers = _parsers(task)
-    number: int = cursor["page"]
-    restart: bool = cursor.get("restart", False)
     pages: AsyncIterator[Page] = source.read(request)
-    complete = False
     async for page in pages:
         task.hold.check()
-        changes = await _stage(task, parsers, partition, number, page, cursor["seq"])
-        if restart:
+        changes = await _stage(task, parsers, partition, at.page, page, at.seq)
+        counted = dict(changes.counters)
+        if at.restart:
             changes.discard_partitions.append(partition)
+            for name, earlier in at.counted.items():
+                changes.count(name, -earlier)
+        else:
+            counted = {name: at.counted.get(name, 0) + counted.get(name, 0) for name in at.counted.keys() | counted}
+        following = _Position(page.next_token, at.page + 1, at.seq, counted)
         async with task.store.unit(task.claimed) as unit:
             await unit.persist(changes)
             if page.complete:
                 await unit.done(changes.counters)
             else:
-                cursor = {"token": page.next_token, "page": number + 1, "seq": cursor["seq"]}
-                await unit.advance(cursor, changes.counters)
+                await unit.advance(msgspec.to_builtins(following), changes.counters)
         task.hold.progress()
-        number, restart = number + 1, False
-        complete = page.complete
-    if not complete:
-        raise IncompleteRead(f"{partition}: the source ended before its end was reached; check the file and run again")
+        if page.complete:
+            return
+        at.token, at.page, at.counted, at.restart = following.token, following.page, following.counted, False
+    raise IncompleteRead(f"{partition}: the source ended before its end was reached; check the file and run again")
 
 
 async def _stage(
@@ -102,8 +135,7 @@ async def _stage(
     }
     for error in page.errors:
         found = parsers.get(error.object_type or "")
-        type_id = found[0] if found else None
-        _reject(changes, type_id, error.place, error.kind, error.message)
+        _reject(changes, found[0] if found else None, error.place, error.kind, error.message)
         if found and error.anchor is not None:
             identity = found[1].identify(error.anchor)
             if identity is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from anabranch.import_worker.sources import system_id
 from anabranch.model.changes import Changes, ErrorItem
-from anabranch.model.configuration import System
 from anabranch.model.enums import ReferencePolicy, ValueType
 from anabranch.model.identity import CsoId
 from anabranch.runtime.work import Task, batches_of, plan
@@ -73,13 +72,4 @@ def reference_targets(task: Task) -> ReferenceTargets:
             for attribute in record.attributes.values()
             if attribute.type is ValueType.REFERENCE and attribute.selected
         }
-    )
-
-
-def has_references(system: System) -> bool:
-    """True when any object type of the system refers to others."""
-    return any(
-        attribute.type is ValueType.REFERENCE
-        for record in system.object_types.values()
-        for attribute in record.attributes.values()
     )

@@ -1,8 +1,8 @@
 """The steps `apply.propose` and `apply.settle`: what was staged meets what is stored.
 
-Propose looks at the complete set: identities that came more than once are rejected, all of them, whatever pages they came
-through (IMP-9), and so are objects that would end with one secondary id between them (IMP-34). Settle then writes the
-differences, range by range and in parallel, because nothing is left that one range could take from another.
+Propose looks at the complete set: identities that came more than once are rejected, all of them, whatever pages they
+came through (IMP-9), and so are objects that would end with one secondary id between them (IMP-34). Settle then writes
+the differences, range by range and in parallel, because nothing is left that one range could take from another.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
+from anabranch.engine.identifiers import reference_hashes
 from anabranch.engine.importing import Settled, settle
 from anabranch.engine.keys import key_changes
-from anabranch.engine.identifiers import reference_hashes
 from anabranch.import_worker.seen import Hashes, are_seen, seen_hashes
 from anabranch.import_worker.sources import system_id
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso, RefChange, Verdict

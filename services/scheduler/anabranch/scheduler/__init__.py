@@ -2,8 +2,8 @@
 
 What may live here: the leader's lease, the relay's loop, the sweep's loop.
 
-What may not: work on batches, decisions about identities, SQL, stream commands. A fleet without a scheduler finishes what
-is in hand; a fleet with several is no different from one with one.
+What may not: work on batches, decisions about identities, SQL, stream commands. A fleet without a scheduler finishes
+what is in hand; a fleet with several is no different from one with one.
 
 Who may import it: nobody but the console's local fleet.
 """

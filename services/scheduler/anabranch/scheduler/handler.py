@@ -2,8 +2,8 @@
 
 The sweep is the backstop of everything: it starts queued runs whose turn it is, closes steps that nobody closed, brings
 ending runs to their end and cuts off workers that froze. It runs in every scheduler, because all it does is safe to do
-twice; the leader's lease only says who is asked first. The relay publishes what is due. The watch removes from Redis what
-belongs to nobody any more.
+twice; the leader's lease only says who is asked first. The relay publishes what is due. The watch removes from Redis
+what belongs to nobody any more.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from anabranch.runtime.clock import monotonic
 from anabranch.runtime.service import Surroundings
 from anabranch.runtime.spans import execution_span, run_span
 from anabranch.scheduler.settings import Settings
+from anabranch.store.overview import Overview
 from anabranch.store.port import Store
 from anabranch.telemetry.instruments import Metric
 from anabranch.telemetry.port import Telemetry
@@ -80,17 +81,17 @@ class Sweep(_Every):
             closed, _ = await store.close_phase(run, ordinal, ids, None)
             if closed.closed:
                 await self.around.reporter.step_closed(closed)
-        await self._tell(self.around.telemetry, store, swept)
+        await self._tell(self.around.telemetry, store.overview, swept)
 
     async def _lead(self, store: Store) -> None:
         term = await store.lead(self.around.worker, self._settings.leader_lease_seconds)
         self.around.telemetry.gauge(Metric.LEADER, 0 if term is None else 1)
 
-    async def _tell(self, telemetry: Telemetry, store: Store, swept: Swept) -> None:
+    async def _tell(self, telemetry: Telemetry, overview: Overview, swept: Swept) -> None:
         for run in swept.runs_ended:
-            await run_span(telemetry, store, run)
+            await run_span(telemetry, overview, run)
         for execution in swept.executions_ended:
-            await execution_span(telemetry, store, execution)
+            await execution_span(telemetry, overview, execution)
         if swept.backends_ended:
             LOG.warning("%d transactions of workers that froze were cut off", swept.backends_ended)
 
@@ -137,7 +138,7 @@ class Watch(_Every):
         dead = await self.around.store.overview.dead_batches()
         for kind in WorkerKind:
             letters = [
-                DeadLetter(batch=one.batch, run=one.run, system=one.system or "", phase=one.step, error="dead")
+                DeadLetter(batch=one.batch, run=one.run, system=one.system or "", phase=one.phase, error="dead")
                 for one in dead
                 if one.worker_kind is kind
             ]

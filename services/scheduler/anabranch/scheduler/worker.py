@@ -23,7 +23,7 @@ async def run(settings: Settings) -> int:
 
         def live() -> Verdict:
             stuck = [type(one).__name__ for one in loops if monotonic() - one.moved_at > _STUCK_SECONDS]
-            return Verdict({one: "the loop has not moved for a minute" for one in stuck})
+            return Verdict(dict.fromkeys(stuck, "the loop has not moved for a minute"))
 
         def ready() -> Verdict:
             return Verdict({type(one).__name__.lower(): one.fault for one in loops if one.fault})

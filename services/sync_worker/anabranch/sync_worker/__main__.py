@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from anabranch.runtime.service import main as service_main
 from anabranch.sync_worker.settings import Settings
 from anabranch.sync_worker.worker import run
-from anabranch.runtime.service import main as service_main
 
 
 def main() -> int:

@@ -1,15 +1,16 @@
 """The step `assess`: every disconnection of the run is known before the first is carried out.
 
-Nothing of the domain is written here. The complete set, obsolete objects with a join and objects that fell out of scope,
-is listed for the guard `sync_disconnections`; `teardown` later disconnects only what is listed and still holds (SYN-18).
+Nothing of the domain is written here. The complete set, obsolete objects with a join and objects that fell out of
+scope, is listed for the guard `sync_disconnections`; `teardown` later disconnects only what is listed and still holds
+(SYN-18).
 """
 
 from __future__ import annotations
 
 from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState, GuardPoint, OutOfScopeAction
-from anabranch.model.objects import Cso, CsoRef, GuardOp
 from anabranch.model.identity import CsoId
+from anabranch.model.objects import Cso, CsoRef, GuardOp
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.extent import context, due, inbound_types, refs_by_cso, with_refs

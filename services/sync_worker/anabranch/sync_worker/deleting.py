@@ -1,8 +1,8 @@
 """The steps `deletions.count` and `deletions.write`: metaverse objects go, and their accounts with them.
 
-What is due is listed over the complete set for the guard `metaverse_deletions`. A deletion locks the MVO and looks again:
-a join that cancelled it meanwhile wins (SYN-63). Deleting commits together the deprovisioning in every target, the
-release of keys and reservations, and the removal from every MVO that refers to it (SYN-61).
+What is due is listed over the complete set for the guard `metaverse_deletions`. A deletion locks the MVO and looks
+again: a join that cancelled it meanwhile wins (SYN-63). Deleting commits together the deprovisioning in every target,
+the release of keys and reservations, and the removal from every MVO that refers to it (SYN-61).
 """
 
 from __future__ import annotations

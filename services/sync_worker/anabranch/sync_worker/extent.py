@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from anabranch.engine.compiled import InboundType
 from anabranch.engine.expressions import EvalContext
-from anabranch.model.changes import CsoLink
+from anabranch.model.changes import CsoLink, MvoWrite
 from anabranch.model.enums import JoinType, RunKind
 from anabranch.model.identity import CsoId, MvoId, SystemId, TypeId
-from anabranch.model.objects import Cso, CsoRef, Document
+from anabranch.model.objects import Cso, CsoRef, Document, Mvo, MvoRef
 from anabranch.runtime.work import Task
 from anabranch.store.port import Due, Reader
 
@@ -36,12 +38,8 @@ def due(task: Task, what: str, types: Iterable[TypeId] | None = None) -> Due:
 
 
 def context(task: Task, draw: Callable[[str, tuple[str, ...]], str] | None = None) -> EvalContext:
-    """What an expression sees besides its inputs: the run's pinned instant, the tables, the draws (MOD-44)."""
-    return EvalContext(
-        now=task.claimed.now,
-        lookups=task.compiled.configuration.lookups,
-        draw=draw,
-    )
+    """What an expression sees besides its inputs: the run's pinned instant, the draws (MOD-44)."""
+    return EvalContext(now=task.claimed.now, draw=draw)
 
 
 def inbound_types(task: Task) -> list[InboundType]:
@@ -68,6 +66,14 @@ async def links_by_mvo(reader: Reader, ids: Iterable[MvoId]) -> dict[MvoId, list
     return found
 
 
+async def refs_by_mvo(reader: Reader, ids: Iterable[MvoId]) -> dict[MvoId, list[MvoRef]]:
+    """References of these MVOs, by MVO."""
+    found: dict[MvoId, list[MvoRef]] = {}
+    for ref in await reader.mvo_refs(list(ids)):
+        found.setdefault(ref.mvo_id, []).append(ref)
+    return found
+
+
 def with_refs(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef]) -> Document:
     """The document as expressions see it: raw identifiers beside the values where some expression reads them."""
     if not inbound.needs_refs:
@@ -85,21 +91,38 @@ def with_refs(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef]) -> Documen
 
 def relinked(cso: Cso, **fields: Any) -> CsoLink:
     """The CSO's sync row with some fields changed."""
-    base: Mapping[str, Any] = {
-        "cso_id": cso.id,
-        "mvo_id": cso.mvo_id,
-        "join_type": cso.join_type,
-        "join_rule": cso.join_rule,
-        "synced_seq": cso.synced_seq,
-        "rule_stamp": cso.rule_stamp,
-        "config_version": cso.config_version,
-        "turns_at": None,
-        "contributions": cso.contributions,
-        "refs_due": cso.refs_due,
-        "failed": cso.failed,
-        "released": cso.released,
-    }
-    return CsoLink(**{**base, **fields})
+    as_it_is = CsoLink(
+        cso_id=cso.id,
+        mvo_id=cso.mvo_id,
+        join_type=cso.join_type,
+        join_rule=cso.join_rule,
+        synced_seq=cso.synced_seq,
+        rule_stamp=cso.rule_stamp,
+        config_version=cso.config_version,
+        turns_at=None,
+        contributions=cso.contributions,
+        refs_due=cso.refs_due,
+        failed=cso.failed,
+        released=cso.released,
+    )
+    return replace(as_it_is, **fields)
+
+
+def rewritten(mvo: Mvo, **fields: Any) -> MvoWrite:
+    """The MVO with some fields changed; owed an outbound evaluation unless the fields say otherwise."""
+    as_it_is = MvoWrite(
+        id=mvo.id,
+        state=mvo.state,
+        delete_after=mvo.delete_after,
+        deletion=mvo.deletion,
+        doc=mvo.doc,
+        provenance=mvo.provenance,
+        evaluated=mvo.evaluated,
+        outbound_due=True,
+        outbound_stamp=mvo.outbound_stamp,
+        outbound_version=mvo.outbound_version,
+    )
+    return replace(as_it_is, **fields)
 
 
 def unjoined(cso: Cso, *, released: bool = False) -> CsoLink:

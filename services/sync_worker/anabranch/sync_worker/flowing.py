@@ -13,15 +13,24 @@ import msgspec
 
 from anabranch.engine.compiled import Failure, InboundType, MetaverseSide
 from anabranch.engine.expressions import NeedsDraw
-from anabranch.engine.flow import Evaluation, evaluate
+from anabranch.engine.flow import Evaluation, evaluate, recall
 from anabranch.engine.keys import key_hash, keys_of
-from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange, MvoWrite
+from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange
 from anabranch.model.enums import OutOfScopeAction
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, CsoRef, Mvo, Proposal, Reservation
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import context, due, evaluated, links_by_mvo, refs_by_cso, relinked, with_refs
+from anabranch.sync_worker.extent import (
+    context,
+    due,
+    evaluated,
+    links_by_mvo,
+    refs_by_cso,
+    relinked,
+    rewritten,
+    with_refs,
+)
 from anabranch.sync_worker.proposing import canonical_place, fail_object
 from anabranch.sync_worker.scoping import judge, leaving_action
 
@@ -117,10 +126,7 @@ def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Dr
         return
     if verdict.out:
         if leaving_action(inbound) is OutOfScopeAction.REMAIN_JOINED:
-            changes.links.append(evaluated(task, cso))
-            changes.item("cso", Item(cso.id, cso.anchor or "", "retained_out_of_scope"))
-            changes.count("selected")
-            changes.count("changed")
+            _retain(task, changes, loaded, cso, inbound, mvo)
         return
     side = task.compiled.metaverse[mvo.type_id]
     others = [other for other in loaded.links.get(mvo.id, ()) if other.id != cso.id]
@@ -129,6 +135,18 @@ def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Dr
         index, kind, message = first_failure(outcome.failures)
         fail_object(changes, cso, kind, f"{inbound.links[index].key}: {message}", inbound.links[index].rule)
         return
+    _write(task, changes, loaded, cso, inbound, side, mvo, outcome)
+
+
+def _retain(task: Task, changes: Changes, loaded: Loaded, cso: Cso, inbound: InboundType, mvo: Mvo) -> None:
+    """The object has no say any more but keeps its join; its values stay until a living contributor wins (SYN-16)."""
+    side = task.compiled.metaverse[mvo.type_id]
+    others = [other for other in loaded.links.get(mvo.id, ()) if other.id != cso.id]
+    mappings = frozenset(link.id for link in inbound.links)
+    doc, provenance, values = recall(side, mvo, mappings, others, task.claimed.run, keep=True)
+    if provenance is not mvo.provenance:
+        changes.item("cso", Item(cso.id, cso.anchor or "", "retained_out_of_scope"))
+    outcome = Evaluation(doc, provenance, None, tuple(values), (), untouched=False, owes_draw=False)
     _write(task, changes, loaded, cso, inbound, side, mvo, outcome)
 
 
@@ -147,19 +165,7 @@ def _write(
     mvo: Mvo,
     outcome: Evaluation,
 ) -> None:
-    for index, kind, message in outcome.failures:
-        link = inbound.links[index]
-        changes.errors.append(
-            ErrorItem(
-                space="cso",
-                kind=kind,
-                key=cso.anchor or "",
-                message=f"{link.key}: {message}",
-                type_id=cso.type_id,
-                object_id=cso.id,
-                rule=link.rule,
-            )
-        )
+    _tell_failures(changes, cso, inbound, outcome.failures)
     refers = loaded.before_references and any(rule.references for rule in inbound.rules)
     if outcome.owes_draw:
         changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), {}))
@@ -179,17 +185,12 @@ def _write(
     changes.expect_mvos[mvo.id] = mvo.change_seq
     due_now = mvo.outbound_due or bool(outcome.values) or not mvo.evaluated or serves
     changes.mvos.append(
-        MvoWrite(
-            id=mvo.id,
-            state=mvo.state,
-            delete_after=mvo.delete_after,
-            deletion=mvo.deletion,
+        rewritten(
+            mvo,
             doc=outcome.doc,
             provenance=outcome.provenance,
             evaluated=complete,
             outbound_due=due_now,
-            outbound_stamp=mvo.outbound_stamp,
-            outbound_version=mvo.outbound_version,
             touch=bool(outcome.values),
         )
     )
@@ -197,6 +198,22 @@ def _write(
     if outcome.values:
         shown = tuple(_shown(side, value) for value in outcome.values)
         changes.item("mvo", Item(mvo.id, mvo.origin_key, "flowed", shown))
+
+
+def _tell_failures(changes: Changes, cso: Cso, inbound: InboundType, failures: Sequence[Failure]) -> None:
+    for index, kind, message in failures:
+        link = inbound.links[index]
+        changes.errors.append(
+            ErrorItem(
+                space="cso",
+                kind=kind,
+                key=cso.anchor or "",
+                message=f"{link.key}: {message}",
+                type_id=cso.type_id,
+                object_id=cso.id,
+                rule=link.rule,
+            )
+        )
 
 
 def _shown(

@@ -19,9 +19,9 @@ from anabranch.model.changes import Changes, Item, KeyChange, MvoWrite, NewMvo
 from anabranch.model.enums import CsoState, JoinType, MvoState
 from anabranch.model.identity import CsoId, MvoId, TypeId
 from anabranch.model.objects import Cso, KeyHit, Mvo, Proposal
-from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.runtime.work import Task, batches_of, decide_and_commit
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import links_by_mvo, relinked
+from anabranch.sync_worker.extent import links_by_mvo, relinked, rewritten
 from anabranch.sync_worker.proposing import MATCH, fail_object
 from anabranch.sync_worker.teardown import connector
 
@@ -136,18 +136,7 @@ class _Settler:
         if cancels:
             self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "deletion_cancelled"))
             self._changes.count("deletions_cancelled")
-        return MvoWrite(
-            id=mvo.id,
-            state=MvoState.ACTIVE if cancels else mvo.state,
-            delete_after=None if cancels else mvo.delete_after,
-            deletion=None if cancels else mvo.deletion,
-            doc=mvo.doc,
-            provenance=mvo.provenance,
-            evaluated=mvo.evaluated,
-            outbound_due=True,
-            outbound_stamp=mvo.outbound_stamp,
-            outbound_version=mvo.outbound_version,
-        )
+        return rewritten(mvo, state=MvoState.ACTIVE, delete_after=None, deletion=None) if cancels else rewritten(mvo)
 
     def _project(self, cso: Cso, project: dict[str, Any]) -> None:
         mvo_id = MvoId(next(self._ids))

@@ -1,8 +1,8 @@
 """The step `outbound`: what each MVO wants of its targets becomes pending exports.
 
-Every MVO that is owed an evaluation is held against its targets: an account is provisioned, changed by exactly the values
-that differ, or deprovisioned when no rule holds it any more. What is owed stays marked on the MVO until the evaluation
-commits, and an evaluation that finds no difference writes no pending export (SYN-69, SYN-71).
+Every MVO that is owed an evaluation is held against its targets: an account is provisioned, changed by exactly the
+values that differ, or deprovisioned when no rule holds it any more. What is owed stays marked on the MVO until the
+evaluation commits, and an evaluation that finds no difference writes no pending export (SYN-69, SYN-71).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 import msgspec
 
 from anabranch.engine.compiled import Failure, Target
+from anabranch.engine.confirming import state_of
 from anabranch.engine.exporting import Wish, difference
 from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
-from anabranch.engine.confirming import state_of
-from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoWrite, NewCso
+from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso
 from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState, JoinType
 from anabranch.model.identity import CsoId, ExportId, MvoId
 from anabranch.model.objects import Cso, CsoRef, Mvo, MvoRef, PendingExport, PendingRow
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, never_attempted, strongest_action
-from anabranch.sync_worker.extent import links_by_mvo, refs_by_cso
+from anabranch.sync_worker.extent import links_by_mvo, refs_by_cso, refs_by_mvo, rewritten
 from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
 
@@ -61,15 +61,12 @@ async def outbound_range(task: Task) -> None:
         mvos = await reader.outbound_mvos(stamps, task.claimed.config_version, task.claimed.now, lo, hi)
         ids = [mvo.id for mvo in mvos]
         links = await links_by_mvo(reader, ids)
-        refs: dict[MvoId, list[MvoRef]] = {}
-        for ref in await reader.mvo_refs(ids):
-            refs.setdefault(ref.mvo_id, []).append(ref)
         served = {target.type_id for side in task.compiled.metaverse.values() for target in side.targets}
         csos = [cso.id for some in links.values() for cso in some if cso.type_id in served]
         wanted = sum(len(task.compiled.metaverse[mvo.type_id].targets) for mvo in mvos)
         return Loaded(
             mvos=mvos,
-            refs=refs,
+            refs=await refs_by_mvo(reader, ids),
             links=links,
             cso_refs=await refs_by_cso(reader, csos),
             exports={one.cso_id: one for one in await reader.exports_of(csos)},
@@ -106,14 +103,8 @@ class Evaluator:
     def _mark(self, mvo: Mvo, *, failed: bool) -> None:
         """The evaluation is no longer owed; one that failed stays owed (SYN-74)."""
         self._changes.mvos.append(
-            MvoWrite(
-                id=mvo.id,
-                state=mvo.state,
-                delete_after=mvo.delete_after,
-                deletion=mvo.deletion,
-                doc=mvo.doc,
-                provenance=mvo.provenance,
-                evaluated=mvo.evaluated,
+            rewritten(
+                mvo,
                 outbound_due=failed,
                 outbound_stamp=self._task.compiled.revision.outbound_stamps.get(mvo.type_id, 0),
                 outbound_version=self._task.claimed.config_version,

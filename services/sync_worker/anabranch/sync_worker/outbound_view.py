@@ -1,4 +1,4 @@
-"""An MVO as outbound rules see it: its values, its references, its state, and where it has accounts (MOD-38, MOD-48)."""
+"""An MVO as outbound rules see it: values, references, state, and where it has accounts (MOD-38, MOD-48)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ def outbound_context(task: Task, mvo: Mvo, links: Sequence[Cso]) -> EvalContext:
     )
     return EvalContext(
         now=task.claimed.now,
-        lookups=task.compiled.configuration.lookups,
         draw=None,
         joined=joined,
         mv_state=mvo.state.value,

@@ -1,7 +1,7 @@
 """The step `references`: who refers to whom, in the metaverse.
 
-A CSO's references lead to CSOs, and where those are joined, to their MVOs. References flow after every join of the run is
-settled, so forward, circular and self references need nothing special (SYN-50). What a reference led to before stays
+A CSO's references lead to CSOs, and where those are joined, to their MVOs. References flow after every join of the run
+is settled, so forward, circular and self references need nothing special (SYN-50). What a reference led to before stays
 while its source cannot be resolved, and goes when the source value goes (SYN-52).
 """
 
@@ -13,13 +13,23 @@ import msgspec
 
 from anabranch.engine.compiled import InboundType, Link
 from anabranch.engine.referring import Offer, elect_references
-from anabranch.model.changes import Changes, Item, MvoWrite
+from anabranch.model.changes import Changes, Item
+from anabranch.model.enums import OutOfScopeAction
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, CsoRef, Mvo, MvoRef
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import context, due, links_by_mvo, refs_by_cso, relinked, with_refs
-from anabranch.sync_worker.scoping import judge
+from anabranch.sync_worker.extent import (
+    context,
+    due,
+    links_by_mvo,
+    refs_by_cso,
+    refs_by_mvo,
+    relinked,
+    rewritten,
+    with_refs,
+)
+from anabranch.sync_worker.scoping import judge, leaving_action
 
 
 async def plan_references(task: Task) -> None:
@@ -45,9 +55,7 @@ async def refer_range(task: Task) -> None:
         csos = await reader.due_csos(due(task, "references"), lo, hi)
         ids = sorted({cso.mvo_id for cso in csos if cso.mvo_id is not None})
         joined = await links_by_mvo(reader, ids)
-        refs: dict[MvoId, list[MvoRef]] = {}
-        for ref in await reader.mvo_refs(ids):
-            refs.setdefault(ref.mvo_id, []).append(ref)
+        refs = await refs_by_mvo(reader, ids)
         everyone = {cso.id for some in joined.values() for cso in some}
         return _Loaded(
             csos, {mvo.id: mvo for mvo in await reader.mvos(ids)}, joined, await refs_by_cso(reader, everyone), refs
@@ -71,7 +79,8 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
 def _refer(task: Task, changes: Changes, loaded: _Loaded, mvo: Mvo) -> None:
     standing = loaded.mvo_refs.get(mvo.id, [])
     offers = list(_offers(task, loaded, mvo))
-    add, remove = elect_references(task.compiled.metaverse[mvo.type_id], mvo.id, offers, standing)
+    joined = {cso.id for cso in loaded.joined.get(mvo.id, ()) if not _keeps_values(task, loaded, cso)}
+    add, remove = elect_references(task.compiled.metaverse[mvo.type_id], mvo.id, offers, standing, joined)
     if not add and not remove:
         return
     changes.expect_mvos[mvo.id] = mvo.change_seq
@@ -84,20 +93,18 @@ def _refer(task: Task, changes: Changes, loaded: _Loaded, mvo: Mvo) -> None:
         values[ref.attr] = (values.get(ref.attr, (0, 0))[0], values.get(ref.attr, (0, 0))[1] + 1)
     detail = ", ".join(f"{attr}: {new} added, {gone} removed" for attr, (new, gone) in sorted(values.items()))
     changes.item("mvo", Item(mvo.id, mvo.origin_key, "flowed", detail=detail))
-    changes.mvos.append(
-        MvoWrite(
-            id=mvo.id,
-            state=mvo.state,
-            delete_after=mvo.delete_after,
-            deletion=mvo.deletion,
-            doc=mvo.doc,
-            provenance=mvo.provenance,
-            evaluated=mvo.evaluated,
-            outbound_due=True,
-            outbound_stamp=mvo.outbound_stamp,
-            outbound_version=mvo.outbound_version,
-        )
-    )
+    changes.mvos.append(rewritten(mvo))
+
+
+def _keeps_values(task: Task, loaded: _Loaded, cso: Cso) -> bool:
+    """True for an object without a say whose references stay: out of scope and retained (SYN-16), or of a scope that
+    cannot be evaluated, which never counts as false (SYN-17)."""
+    inbound = task.compiled.inbound.get(cso.type_id)
+    if inbound is None:
+        return False
+    verdict = judge(inbound, with_refs(inbound, cso, loaded.cso_refs.get(cso.id, [])), context(task))
+    retained = verdict.out and leaving_action(inbound) is OutOfScopeAction.REMAIN_JOINED
+    return retained or verdict.problem is not None
 
 
 def _offers(task: Task, loaded: _Loaded, mvo: Mvo) -> Iterable[Offer]:
@@ -109,7 +116,8 @@ def _offers(task: Task, loaded: _Loaded, mvo: Mvo) -> Iterable[Offer]:
         refs = loaded.cso_refs.get(cso.id, [])
         for link in _live_links(task, inbound, cso, refs, mvo):
             source = link.mapping.source.attribute
-            yield Offer(cso.id, link.id, link.target.name, tuple(ref for ref in refs if ref.attr == source))
+            named = tuple(ref for ref in refs if ref.attr == source)
+            yield Offer(cso.id, link.id, link.target.name, named, link.mapping.null_is_value)
 
 
 def _live_links(task: Task, inbound: InboundType, cso: Cso, refs: Sequence[CsoRef], mvo: Mvo) -> list[Link]:

@@ -1,9 +1,9 @@
 """The steps `release.count` and `release.write`: target objects that a rule no longer covers are let go.
 
 Which joined target objects an outbound `disconnect` would release follows from scope alone and is listed over the
-complete set for the guard `outbound_releases`. A release ends the join at once; what the object contributed, and what its
-leaving means for the MVO, is carried out by the teardown of the next sync (SYN-90). Deletes that follow from scope are
-staged by `outbound` and judged when they are exported.
+complete set for the guard `outbound_releases`. A release ends the join at once; what the object contributed, and what
+its leaving means for the MVO, is carried out by the teardown of the next sync (SYN-90). Deletes that follow from scope
+are staged by `outbound` and judged when they are exported.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from anabranch.engine.compiled import Target
+from anabranch.engine.scope import ScopeProblem
 from anabranch.model.changes import Changes
 from anabranch.model.enums import DeprovisionAction, GuardPoint
 from anabranch.model.identity import CsoId, MvoId
@@ -74,8 +75,16 @@ def _released(task: Task, mvo: Mvo, links: list[Cso]) -> Iterator[Cso]:
     for target in side.targets:
         if _releases(target):
             for cso in links:
-                if cso.type_id == target.type_id and not accepted_rules(task, target, mvo, links):
+                if cso.type_id == target.type_id and not _is_held(task, target, mvo, links):
                     yield cso
+
+
+def _is_held(task: Task, target: Target, mvo: Mvo, links: list[Cso]) -> bool:
+    """True when some rule accepts the MVO, or none can say: that is told by `outbound` and lets nothing go (SYN-17)."""
+    try:
+        return bool(accepted_rules(task, target, mvo, links))
+    except ScopeProblem:
+        return True
 
 
 async def plan_write(task: Task) -> None:

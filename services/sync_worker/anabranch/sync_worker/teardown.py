@@ -1,8 +1,8 @@
 """The step `teardown`: what left a source leaves the metaverse.
 
-All disconnections of a run commit before its first join, so a re-keyed person's new object finds the slot free (SYN-19).
-For each MVO the deletion rule is asked before anything is recalled: an MVO that will be deleted in this run keeps its
-values until then, so that nothing flows out on the way, or a join can rescue it whole (SYN-21).
+All disconnections of a run commit before its first join, so a re-keyed person's new object finds the slot free
+(SYN-19). For each MVO the deletion rule is asked before anything is recalled: an MVO that will be deleted in this run
+keeps its values until then, so that nothing flows out on the way, or a join can rescue it whole (SYN-21).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import msgspec
 from anabranch.engine.deletion import Connector, rule_fires, schedule
 from anabranch.engine.flow import recall
 from anabranch.engine.keys import key_changes
-from anabranch.model.changes import Changes, Item, MvoWrite
+from anabranch.model.changes import Changes, Item
 from anabranch.model.enums import CsoState, GuardPoint, MvoState
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import CsoId, MvoId
-from anabranch.model.objects import Cso, Mvo, MvoRef
+from anabranch.model.objects import Cso, Document, Mvo, MvoRef, Provenance
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import due, links_by_mvo, unjoined
+from anabranch.sync_worker.extent import due, links_by_mvo, refs_by_mvo, rewritten, unjoined
 
 
 async def plan_teardown(task: Task) -> None:
@@ -60,9 +60,7 @@ async def tear_down(task: Task) -> None:
             if reasons[cso.id] == "disconnect" or cso.state is CsoState.OBSOLETE
         ]
         ids = sorted({cso.mvo_id for cso in csos if cso.mvo_id is not None})
-        refs: dict[MvoId, list[MvoRef]] = {}
-        for ref in await reader.mvo_refs(ids):
-            refs.setdefault(ref.mvo_id, []).append(ref)
+        refs = await refs_by_mvo(reader, ids)
         return _Loaded(csos, {mvo.id: mvo for mvo in await reader.mvos(ids)}, await links_by_mvo(reader, ids), refs)
 
     await decide_and_commit(task, load, lambda loaded: _decide(task, loaded))
@@ -108,24 +106,13 @@ def _leave(task: Task, changes: Changes, cso: Cso, mvo: Mvo, loaded: _Loaded) ->
         doc, provenance = _recall(task, changes, cso, mvo, remaining, keep=state is MvoState.PENDING_DELETION)
         _recall_references(changes, cso, loaded.refs.get(mvo.id, ()), keep=state is MvoState.PENDING_DELETION)
     changes.mvos.append(
-        MvoWrite(
-            id=mvo.id,
-            state=state,
-            delete_after=delete_after,
-            deletion=deletion,
-            doc=doc,
-            provenance=provenance,
-            evaluated=mvo.evaluated,
-            outbound_due=True,
-            outbound_stamp=mvo.outbound_stamp,
-            outbound_version=mvo.outbound_version,
-        )
+        rewritten(mvo, state=state, delete_after=delete_after, deletion=deletion, doc=doc, provenance=provenance)
     )
 
 
-def _recall(  # type: ignore[no-untyped-def]
+def _recall(
     task: Task, changes: Changes, cso: Cso, mvo: Mvo, remaining: Sequence[Cso], *, keep: bool
-):
+) -> tuple[Document, Provenance]:
     side = task.compiled.metaverse[mvo.type_id]
     inbound = task.compiled.inbound.get(cso.type_id)
     mappings = frozenset(link.id for link in inbound.links) if inbound is not None else frozenset()

@@ -51,7 +51,7 @@ class CheckedExpression(msgspec.Struct, frozen=True):
 
 
 def check(source: str, environment: Environment) -> CheckedExpression:
-    """The checked tree of `source`. Raises ExpressionError with line and column, both counted from 1 (MOD-35, MOD-36)."""
+    """The checked tree of `source`. Raises ExpressionError with line and column, counted from 1 (MOD-35, MOD-36)."""
     if len(source) > MAX_SOURCE:
         raise ExpressionError(f"an expression has at most {MAX_SOURCE} characters, this one has {len(source)}")
     if "\0" in source:
@@ -63,7 +63,9 @@ def check(source: str, environment: Environment) -> CheckedExpression:
             f"not an expression: {problem.msg}", problem.lineno or 1, max(problem.offset or 1, 1)
         ) from None
     except (ValueError, RecursionError, MemoryError):
-        raise ExpressionError("not an expression: it is nested too deeply or holds characters that mean nothing") from None
+        raise ExpressionError(
+            "not an expression: it is nested too deeply or holds characters that mean nothing"
+        ) from None
     checker = _Checker(environment)
     checker.visit(tree, 1)
     result, is_list = _outcome(tree, environment)
@@ -193,7 +195,9 @@ class _Checker:
         else:
             given = len(node.args)
             if given < known.least or (known.most is not None and given > known.most):
-                wanted = str(known.least) if known.most == known.least else f"{known.least} to {known.most or 'any number'}"
+                wanted = (
+                    str(known.least) if known.most == known.least else f"{known.least} to {known.most or 'any number'}"
+                )
                 raise _refuse(node, f"{name}() takes {wanted} arguments, not {given}")
             if name in {"matches", "regex_replace"}:
                 self._pattern(node)

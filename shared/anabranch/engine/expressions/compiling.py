@@ -14,10 +14,10 @@ from typing import Any
 from anabranch.engine.expressions import operators
 from anabranch.engine.expressions.checking import CONSTANTS, CheckedExpression, literal_value
 from anabranch.engine.expressions.context import EvalContext
-from anabranch.engine.expressions.functions_time import start_of_day_in
 from anabranch.engine.expressions.operators import bounded, kind
 from anabranch.engine.expressions.problems import EvaluationError
 from anabranch.engine.expressions.registry import FUNCTIONS
+from anabranch.engine.instants import today
 from anabranch.engine.values import to_engine
 from anabranch.model.configuration import Attribute
 
@@ -113,12 +113,8 @@ class _Builder:
                 return _call(self._const(_without_nulls), [made])
             case ast.BinOp(op=op, left=left, right=right):
                 return self._apply(_BINARY[type(op)], left, right)
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return ast.UnaryOp(op=ast.Not(), operand=self._truth(operand))
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self._apply(operators.negate, operand)
-            case ast.UnaryOp(operand=operand):
-                return self._apply(operators.negate, ast.UnaryOp(op=ast.USub(), operand=operand))
+            case ast.UnaryOp():
+                return self._unary(node)
             case ast.BoolOp(op=op, values=values):
                 return ast.BoolOp(op=op, values=[self._truth(one) for one in values])
             case ast.Compare():
@@ -129,6 +125,13 @@ class _Builder:
                 return self._function(name, arguments)
             case _:
                 raise TypeError(f"{type(node).__name__} passed the check and cannot be compiled")
+
+    def _unary(self, node: ast.UnaryOp) -> ast.expr:
+        if isinstance(node.op, ast.Not):
+            return ast.UnaryOp(op=ast.Not(), operand=self._truth(node.operand))
+        if isinstance(node.op, ast.USub):
+            return self._apply(operators.negate, node.operand)
+        return self._apply(operators.negate, ast.UnaryOp(op=ast.USub(), operand=node.operand))
 
     def _literal(self, value: Any) -> ast.expr:
         if value is None or isinstance(value, bool | int | str):
@@ -143,7 +146,9 @@ class _Builder:
 
     def _truth(self, node: ast.expr) -> ast.expr:
         built = self.build(node)
-        if isinstance(node, ast.Compare | ast.BoolOp) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)):
+        if isinstance(node, ast.Compare | ast.BoolOp) or (
+            isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+        ):
             return built
         return _call(self._const(operators.truth), [built])
 
@@ -181,14 +186,12 @@ def _text(node: ast.expr) -> str:
 
 def _without_nulls(values: list[Any]) -> list[Any]:
     """A list literal as it is; null members stay, because join_text and coalesce give them their meaning."""
-    return bounded(values)  # type: ignore[no-any-return]
+    bounded(values)
+    return values
 
 
 def _today(zone: tzinfo) -> Callable[[EvalContext], datetime]:
-    def today(context: EvalContext) -> datetime:
-        return start_of_day_in(context.now, zone)
-
-    return today
+    return lambda context: today(context.now, zone)
 
 
 def _joined(context: EvalContext, system: str) -> bool:

@@ -1,7 +1,7 @@
 """What surrounds an expression: names when it is checked, a moment and the reservations when it runs.
 
-Where an expression stands decides what it may see (MOD-38, MOD-44, MOD-48); the environment says so once, when the rules
-are read. What changes from object to object and from run to run is the context, handed to the generated function.
+Where an expression stands decides what it may see (MOD-38, MOD-44, MOD-48); the environment says so once, when the
+rules are read. What changes from object to object and from run to run is the context, handed to the generated function.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     systems: Collection[str] | None = None
     allows_now: bool = False
     allows_draw: bool = False
-    lookups: Collection[str] = ()
+    lookups: Mapping[str, Mapping[str, str]] = {}
     unique_values: Collection[str] = ()
     zone: tzinfo = UTC
 
 
 class EvalContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What an expression sees besides attributes: the run's pinned instant, the tables, the state of its MVO.
+    """What an expression sees besides attributes: the run's pinned instant, what it may draw, the state of its MVO.
 
-    `draw(name, candidates)` gives the value reserved for this object, or raises NeedsDraw; without it every draw raises.
+    `draw(name, candidates)` gives the value reserved for this object, or raises NeedsDraw; without it every draw
+    raises.
     """
 
     now: datetime
-    lookups: Mapping[str, Mapping[str, str]] = {}
     draw: Callable[[str, tuple[str, ...]], str] | None = None
     joined: frozenset[str] = frozenset()
     mv_state: str | None = None

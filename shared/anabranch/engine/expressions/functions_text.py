@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from typing import Any
 
+from anabranch.engine import texts
 from anabranch.engine.expressions.operators import MAX_TEXT
 from anabranch.engine.expressions.problems import EvaluationError
 from anabranch.engine.expressions.registry import expect, function
 from anabranch.engine.values import fold as fold_text
 from anabranch.model.enums import ValueType
 
-_SPACES = re.compile(r"\s+")
 _SEARCHED = 4096
-_LETTERS = {
-    "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D",
-    "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ı": "i", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T",
-    "ŋ": "ng", "Ŋ": "NG", "ĸ": "k", "ſ": "s", "ə": "e", "Ə": "E", "–": "-", "—": "-", "’": "'", "‘": "'",
-}  # fmt: skip
 
 
 @function(1)
@@ -29,7 +23,7 @@ def trim(text: Any) -> str:
 
 @function(1)
 def collapse_spaces(text: Any) -> str:
-    return _SPACES.sub(" ", expect(text, str))
+    return texts.collapse_spaces(expect(text, str))
 
 
 @function(1)
@@ -44,7 +38,7 @@ def lower(text: Any) -> str:
 
 @function(1)
 def title(text: Any) -> str:
-    return str(expect(text, str).title())
+    return texts.title(expect(text, str))
 
 
 @function(1, name="fold")
@@ -149,18 +143,13 @@ def _searched(text: Any) -> str:
 
 @function(1)
 def strip_accents(text: Any) -> str:
-    decomposed = unicodedata.normalize("NFD", expect(text, str))
-    return unicodedata.normalize("NFC", "".join(char for char in decomposed if not unicodedata.combining(char)))
+    return texts.strip_accents(expect(text, str))
 
 
 @function(1)
 def to_ascii(text: Any) -> str:
     """ASCII letters for Latin ones; what has no counterpart is left out."""
-    if expect(text, str).isascii():
-        return str(text)
-    spelled = "".join(_LETTERS.get(char, char) for char in text)
-    decomposed = unicodedata.normalize("NFKD", spelled)
-    return decomposed.encode("ascii", "ignore").decode("ascii")
+    return texts.to_ascii(expect(text, str))
 
 
 @function(1)

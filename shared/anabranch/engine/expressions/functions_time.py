@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import calendar
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anabranch.engine.expressions.operators import kind
 from anabranch.engine.expressions.problems import EvaluationError
 from anabranch.engine.expressions.registry import expect, function
+from anabranch.engine.instants import shift, today
 from anabranch.engine.values import ValueProblem, parse_value, to_engine
 from anabranch.model.configuration import Attribute
 from anabranch.model.enums import ValueType
@@ -17,6 +17,7 @@ _DATETIME = Attribute(name="value", type=ValueType.DATETIME)
 _NOTHING = object()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
+_UNITS = ("minutes", "hours", "days", "weeks", "months", "years")
 _FILETIME_NEVER = (0, 2**63 - 1)
 _NAMES = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
 
@@ -63,16 +64,11 @@ def add_time(moment: Any, amount: Any, unit: Any) -> datetime:
 
 def shifted(moment: datetime, amount: int, unit: str) -> datetime:
     """The moment `amount` units later; raises EvaluationError for an unknown unit or a year outside 1 to 9999."""
+    if unit not in _UNITS:
+        raise EvaluationError(f"unknown unit {unit!r}; use {', '.join(_UNITS[:-1])} or {_UNITS[-1]}")
     try:
-        if unit in {"minutes", "hours", "days", "weeks"}:
-            return moment + timedelta(**{unit: amount})
-        if unit not in {"months", "years"}:
-            raise EvaluationError(f"unknown unit {unit!r}; use minutes, hours, days, weeks, months or years")
-        months = moment.year * 12 + moment.month - 1 + (amount if unit == "months" else 12 * amount)
-        year, month = divmod(months, 12)
-        day = min(moment.day, calendar.monthrange(year, month + 1)[1])
-        return moment.replace(year=year, month=month + 1, day=day)
-    except (OverflowError, ValueError) as problem:
+        return shift(moment, amount, unit, UTC)
+    except OverflowError as problem:
         raise EvaluationError("the result is outside the years 1 to 9999") from problem
 
 
@@ -82,15 +78,9 @@ def days_between(start: Any, end: Any) -> int:
     return (_moment(end) - _moment(start)).days
 
 
-def start_of_day_in(moment: datetime, zone: tzinfo) -> datetime:
-    """Midnight of the moment's day in a zone, as an instant in UTC."""
-    local = moment.astimezone(zone)
-    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
-
-
 @function(1, result=ValueType.DATETIME)
 def start_of_day(moment: Any) -> datetime:
-    return start_of_day_in(_moment(moment), UTC)
+    return today(_moment(moment), UTC)
 
 
 @function(1, result=ValueType.INTEGER)
@@ -128,7 +118,9 @@ _DN_SPECIAL = frozenset('",+;<>\\=')
 @function(1)
 def escape_dn(text: Any) -> str:
     """A value ready to stand in a distinguished name (RFC 4514, section 2.4)."""
-    body = "".join("\\" + char if char in _DN_SPECIAL else ("\\00" if char == "\0" else char) for char in expect(text, str))
+    body = "".join(
+        "\\" + char if char in _DN_SPECIAL else ("\\00" if char == "\0" else char) for char in expect(text, str)
+    )
     if body.startswith(("#", " ")):
         body = "\\" + body
     if body.endswith(" ") and len(text) > 1:

@@ -43,7 +43,13 @@ def function(
     def register(body: Callable[..., Any]) -> Callable[..., Any]:
         own = name or body.__name__.rstrip("_")
         FUNCTIONS[own] = Function(
-            own, _guarded(own, body, takes_null=takes_null), least, least if most == -1 else most, result, gives_list, takes_null
+            own,
+            _guarded(own, body, takes_null=takes_null),
+            least,
+            least if most == -1 else most,
+            result,
+            gives_list,
+            takes_null,
         )
         return body
 

@@ -556,3 +556,15 @@ CREATE TABLE run_error (
 );
 CREATE INDEX run_error_run ON run_error (run_id);
 CREATE INDEX run_error_object ON run_error (object_id) WHERE object_id IS NOT NULL;
+
+---------------------------------------------------------------- statistics
+
+-- Nothing is looked up by the contents of documents; sampling them would make each look at a table dear.
+ALTER TABLE cso ALTER COLUMN doc SET STATISTICS 0, ALTER COLUMN fingerprint SET STATISTICS 0;
+ALTER TABLE cso_sync ALTER COLUMN contributions SET STATISTICS 0;
+ALTER TABLE mvo ALTER COLUMN doc SET STATISTICS 0, ALTER COLUMN provenance SET STATISTICS 0;
+ALTER TABLE pending_export ALTER COLUMN rows SET STATISTICS 0;
+ALTER TABLE import_row ALTER COLUMN doc SET STATISTICS 0, ALTER COLUMN refs SET STATISTICS 0;
+ALTER TABLE import_seen ALTER COLUMN hashes SET STATISTICS 0;
+ALTER TABLE proposal ALTER COLUMN body SET STATISTICS 0;
+ALTER TABLE run_item_pack ALTER COLUMN packed SET STATISTICS 0, ALTER COLUMN counts SET STATISTICS 0;

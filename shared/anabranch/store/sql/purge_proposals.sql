@@ -1,1 +1,1 @@
-DELETE FROM proposal WHERE run_id = $1
+DELETE FROM proposal USING run WHERE run.id = proposal.run_id AND run.ended_at IS NOT NULL

@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from anabranch.console.local_fleet import LocalFleet, Service, Surroundings
 from anabranch.console.progress import Changes, Follower, Look, changes_of
-from anabranch.model.enums import RunState
+from anabranch.model.enums import ChangeClass, RunKind, RunState
 from anabranch.model.errors import AnabranchError
 from anabranch.model.identity import ExecutionId, WorkerId
 from anabranch.protocol.accounting import balance
 
 if TYPE_CHECKING:
+    from anabranch.model.configuration import Configuration
     from anabranch.store.overview import ExecutionLine, RunDetail, RunLine
     from anabranch.store.postgres import PostgresStore
 
@@ -104,24 +106,37 @@ class Stage:
 
     async def prepare(self) -> int:
         """The database has its tables and the example configuration; the number of its revision."""
-        from anabranch.config.differences import plan
         from anabranch.config.load import load_directory
-        from anabranch.config.stamps import rule_stamps
         from anabranch.connectors.registry import check_options, known_connectors
-        from anabranch.model.enums import ChangeClass
         from anabranch.store.migrate import migrate
 
         await migrate(self.database_url)
         declared = load_directory(configuration_directory(), connectors=known_connectors(), check_options=check_options)
-        found = plan(None, declared)
+        return await self._apply(None, declared, "the example of the documentation")
+
+    async def cut_syncs(self, batch_size: int) -> int:
+        """Syncs are cut into batches of so many objects from now on; the number of the revision that says so."""
+        async with self.store() as store:
+            before = (await store.revision()).configuration
+        profiles = {
+            key: replace(profile, batch_size=batch_size) if profile.kind is RunKind.DELTA_SYNC else profile
+            for key, profile in before.run_profiles.items()
+        }
+        return await self._apply(before, replace(before, run_profiles=profiles), f"batches of {batch_size}")
+
+    async def _apply(self, before: Configuration | None, after: Configuration, reason: str) -> int:
+        from anabranch.config.differences import plan
+        from anabranch.config.stamps import rule_stamps
+
+        difference = plan(before, after)
         async with self.store() as store:
             return await store.apply_configuration(
-                declared,
-                rule_stamps(declared),
-                change_class=found.change_class or ChangeClass.COSMETIC,
-                difference=found,
+                after,
+                rule_stamps(after),
+                change_class=difference.change_class or ChangeClass.COSMETIC,
+                difference=difference,
                 author="demo",
-                reason="the example of the documentation",
+                reason=reason,
             )
 
     @asynccontextmanager

@@ -25,6 +25,8 @@ from anabranch.console.local_fleet import LocalFleet
 from anabranch.runtime.local_servers import LocalServers
 
 _SERVERS: Final = ".anabranch"
+_SMALL_BATCH: Final = 250
+"""What a sync batch of the third week holds: few enough objects that there are batches to die over."""
 _BOOKKEEPING: Final = frozenset(
     {
         "execution", "execution_step", "run", "run_step", "batch", "batch_attempt", "worker", "run_population",
@@ -107,6 +109,7 @@ class _Story:
             self._cycle("1, everything new")
             second = self._second_week(first)
         third, week = self._week(second, 3, new_phones=0.08)
+        asyncio.run(self._stage.cut_syncs(_SMALL_BATCH))
         copy = self._copy()
         for stage in (self._stage, copy):
             self._write(stage, third)
@@ -159,8 +162,8 @@ class _Story:
             result, killing = self._disturbed(fleet, now)
         self._keep("3, a worker killed", result)
         self._showing.say(
-            f"  {killing.worker} was killed with batch {killing.batch} (step {killing.step}, {killing.objects} objects) "
-            "in its hands; its lease ended and another worker did it"
+            f"  {killing.worker} was killed with batch {killing.batch} (step {killing.step}, "
+            f"{killing.objects} objects) in its hands; its lease ended and another worker did it"
         )
         self._showing.say("  the same week again, undisturbed, on a copy made before it, with one sync worker:")
         with copy.fleet(sync_workers=1), self._showing.watch() as watching:

@@ -1,0 +1,114 @@
+"""The sites of the fleet tests: one is founded for the whole session, each test gets a copy of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from tests.fleet.sites import (
+    Ground,
+    Outcome,
+    Site,
+    Template,
+    administer,
+    configuration,
+    copied_site,
+    copy_database,
+    open_site,
+    organisation,
+)
+from tests.telemetry.collector import Collector
+
+from anabranch.runtime.local_servers import LocalServers
+from anabranch.store.overview import RunDetail
+
+SMALL_BATCH = 7
+
+
+@pytest.fixture(scope="session")
+def ground(server_pair: LocalServers, tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Ground]:
+    """Where sites are made; nothing they left in Redis remains after the session."""
+    made = Ground(server_pair.database_url, server_pair.redis_url, tmp_path_factory.mktemp("sites"), project_root)
+    yield made
+    with redis.Redis.from_url(made.redis_url) as client:
+        for key in client.scan_iter(match="site_*", count=1000):
+            client.delete(key)
+
+
+@pytest.fixture(scope="session")
+def bare(ground: Ground, template_database: str) -> str:
+    """The name of a database that has all migrations and nothing else."""
+    return urlsplit(template_database).path.removeprefix("/")
+
+
+@pytest.fixture(scope="session")
+def founded(ground: Ground, bare: str) -> Iterator[Template]:
+    """An organisation after its first cycle, by one undisturbed worker of each kind; batches will be small from now."""
+    name = f"site_{bare.removeprefix('template_')}"
+    directory = ground.directory / name
+
+    async def make() -> Outcome:
+        await copy_database(ground, bare, name)
+        directory.mkdir()
+        (directory / "out").mkdir()
+        async with open_site(ground, name, directory) as site:
+            await site.configure(configuration(ground.project_root, 50, 50))
+            site.write(organisation())
+            await site.staff()
+            await site.cycle()
+            await site.configure(configuration(ground.project_root, SMALL_BATCH, 50))
+            return await site.outcome()
+
+    try:
+        yield Template(name, directory, asyncio.run(make()))
+    finally:
+        asyncio.run(administer(ground, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+class Peace(NamedTuple):
+    """The first week as one worker of each kind goes through it in peace, with a collector that listens."""
+
+    outcome: Outcome
+    runs: list[RunDetail]
+    sums: dict[int, dict[str, int]]
+    """Run to the sums of the counters of its batches."""
+    trace: str
+    collector: Collector
+
+
+@pytest.fixture(scope="session")
+def peace(ground: Ground, founded: Template) -> Peace:
+    """What the first week leaves, and what was told about it."""
+    collector = Collector()
+    collector.start()
+
+    async def play() -> Peace:
+        async with copied_site(ground, founded, settings={}) as site:
+            site.write(organisation(1))
+            await site.staff()
+            execution = await site.start(week=1)
+            runs = await site.ended(execution)
+            line = await site.store.overview.execution(execution)
+            assert line is not None
+            outcome, sums = await site.outcome(), await site.sums()
+            await asyncio.to_thread(site.fleet.stop)  # gently: what is still to be told is told at the end
+            return Peace(outcome, runs, sums, line.trace_id, collector)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        found = asyncio.run(play())
+    collector.stop()
+    return found
+
+
+@pytest.fixture
+async def site(ground: Ground, founded: Template) -> AsyncIterator[Site]:
+    """A copy of the founded site whose sources hold the first week; no process runs yet."""
+    async with copied_site(ground, founded) as made:
+        made.write(organisation(1))
+        yield made

@@ -1,0 +1,102 @@
+"""A fleet on this machine: real processes on real servers, and none of them outlives its owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from anabranch.console.local_fleet import FleetError, LocalFleet, Service, Surroundings
+from anabranch.runtime.server_process import ProcessIdentity, wait_until
+
+OWNER = """
+import sys
+from pathlib import Path
+import msgspec
+from anabranch.console.local_fleet import LocalFleet, Service, Surroundings
+
+surroundings = msgspec.json.decode(sys.argv[2].encode(), type=Surroundings)
+fleet = LocalFleet(Path(sys.argv[1]), surroundings)
+members = fleet.add(Service.SCHEDULER) + fleet.add(Service.SYNC)
+fleet.wait_ready()
+print(msgspec.json.encode([member.identity for member in members]).decode(), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def surroundings(database: str, redis_url: str, key_prefix: str) -> Surroundings:
+    return Surroundings(
+        database_url=database, redis_url=redis_url, key_prefix=key_prefix, settings={"drain_seconds": "5"}
+    )
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, surroundings: Surroundings) -> Iterator[LocalFleet]:
+    with LocalFleet(tmp_path, surroundings) as fleet:
+        yield fleet
+
+
+def test_a_fleet_is_ready_when_each_process_beats(fleet: LocalFleet) -> None:
+    fleet.add(Service.SCHEDULER)
+    fleet.add(Service.IMPORT)
+    fleet.wait_ready()
+    assert [member.name for member in fleet.running()] == ["scheduler-1", "import-worker-1"]
+
+
+def test_a_killed_worker_can_be_replaced_and_a_drained_one_is_gone(fleet: LocalFleet) -> None:
+    fleet.add(Service.SYNC, 2)
+    fleet.wait_ready()
+    killed = fleet.kill("sync-worker-1")
+    fleet.remove("sync-worker-2")
+    (replaced,) = fleet.add(Service.SYNC)
+    fleet.wait_ready()
+    assert not killed.is_running()
+    assert [member.pid for member in fleet.running(Service.SYNC)] == [replaced.pid]
+
+
+def test_a_drained_worker_says_that_it_has_ended(fleet: LocalFleet) -> None:
+    (member,) = fleet.add(Service.EXPORT)
+    fleet.wait_ready()
+    fleet.remove(member.name)
+    assert "has ended" in Path(member.log).read_text(encoding="utf-8")
+
+
+def test_a_process_that_cannot_start_is_told_with_the_end_of_its_log(
+    tmp_path: Path, surroundings: Surroundings
+) -> None:
+    wrong = msgspec.structs.replace(surroundings, settings={"lease_seconds": "for ever"})
+    with LocalFleet(tmp_path, wrong) as fleet:
+        fleet.add(Service.SYNC)
+        with pytest.raises(FleetError, match=r"(?s)sync-worker-1 has ended.*LEASE_SECONDS"):
+            fleet.wait_ready(30)
+
+
+def test_variables_that_no_service_knows_do_not_reach_it(surroundings: Surroundings) -> None:
+    ours = {"PATH": "/bin", "ANABRANCH_AUTHOR": "Ada", "ANABRANCH_LOG_LEVEL": "debug", "ANABRANCH_HEALTH_PORT": "80"}
+    theirs = surroundings.environment(ours)
+    known = {"ANABRANCH_DATABASE_URL", "ANABRANCH_REDIS_URL", "ANABRANCH_KEY_PREFIX", "ANABRANCH_DRAIN_SECONDS"}
+    assert {name for name in theirs if name.startswith("ANABRANCH_")} == known | {"ANABRANCH_LOG_LEVEL"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_no_process_outlives_its_owner(tmp_path: Path, surroundings: Surroundings, number: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = msgspec.json.encode(surroundings).decode()
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path), told],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    ) as owner:
+        assert owner.stdout is not None
+        members = msgspec.json.decode(owner.stdout.readline(), type=list[ProcessIdentity])
+        assert [member.is_running() for member in members] == [True, True]
+        owner.send_signal(number)
+    assert wait_until(lambda: not any(member.is_running() for member in members), 10)
