@@ -16,7 +16,7 @@ import msgspec
 from anabranch.config.declaration import json_schema
 from anabranch.config.settings import settings_table
 from anabranch.console.cli.exit_codes import MEANINGS
-from anabranch.engine.expressions import FUNCTIONS
+from anabranch.engine.expressions import REGISTRY
 from anabranch.engine.expressions.registry import Function
 from anabranch.model.enums import RunKind
 from anabranch.protocol.steps import STEPS
@@ -68,26 +68,22 @@ def _steps() -> str:
 
 def functions_page() -> str:
     """Every function of the expression language with its arguments and result."""
-    rows = "".join(_function_row(one) for _, one in sorted(FUNCTIONS.items()))
+    rows = "".join(_function_row(one) for _, one in sorted(REGISTRY.items()))
     return (
         f"{_GENERATED}# Functions of the expression language\n\n"
-        "Arguments are shown as a count; where a function does not *take null*, null in gives null out. `value` as a\n"
-        "result means: what it is depends on the arguments. What each does is told in the\n"
+        "An argument in brackets may be left out, `?` behind one means that null is taken as it is: everywhere else\n"
+        "null in gives null out. `a value` as a result depends on the arguments. What each function does is told in the\n"
         "[configuration guide](../guide/configuration.md#expressions).\n\n"
-        f"| function | arguments | gives | takes null |\n|---|---|---|---|\n{rows}"
+        f"| function | arguments | gives |\n|---|---|---|\n{rows}"
     )
 
 
 def _function_row(one: Function) -> str:
-    if one.most is None:
-        arguments = f"{one.least} or more"
-    elif one.least == one.most:
-        arguments = str(one.least)
-    else:
-        arguments = f"{one.least} to {one.most}"
-    result = one.result.value if one.result is not None else "value"
-    gives = f"list of {result}" if one.gives_list else result
-    return f"| `{one.name}` | {arguments} | {gives} | {'yes' if one.takes_null else ''} |\n"
+    shown = [parameter.label for parameter in one.parameters]
+    for place in range(one.required, len(shown)):
+        shown[place] = f"[{shown[place]}]"
+    arguments = ", ".join(shown).replace("|", "\\|") + (", ..." if one.variadic else "")
+    return f"| `{one.name}` | {arguments} | {one.gives} |\n"
 
 
 def schema_file() -> str:

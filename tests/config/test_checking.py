@@ -154,7 +154,7 @@ rules:
     metaverse-type: pupil
     mappings: {name: {to: number, from: {expression: 'lower(mv["login"])'}}}
 """
-    assert load(school=SCHOOL, second=second.replace("login", "year")).rules["second"]
+    assert load(school=SCHOOL, second=second.replace('lower(mv["login"])', 'to_text(mv["year"])')).rules["second"]
     with pytest.raises(BadInput) as error:
         load(school=SCHOOL.replace('join_text([cs["first"], cs["last"]], " ")', 'upper(mv["number"])'), second=second)
     assert 'mv["login"] -> mv["name"] -> mv["number"] -> mv["login"]' in str(error.value)

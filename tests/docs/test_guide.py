@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +45,9 @@ def test_the_configuration_of_the_tutorial_is_valid(tmp_path: Path) -> None:
         if isinstance(shown, ShownFile):
             write(shown, tmp_path)
     validate = next(
-        one for one in parts(FIRST) if isinstance(one, ShownCommand) and one.line.startswith("anabranch config validate")
+        one
+        for one in parts(FIRST)
+        if isinstance(one, ShownCommand) and one.line.startswith("anabranch config validate")
     )
     assert comparable(call(validate.line, tmp_path, {})) == comparable(validate.answer)
 
@@ -70,9 +71,3 @@ def test_the_tutorial_comes_out_as_it_says(tmp_path: Path, database: str, redis_
                 answer = call(shown.line, tmp_path, named)
                 if "--follow" not in shown.line:  # how often progress is told depends on the machine
                     assert comparable(answer) == comparable(shown.answer), shown.line
-
-
-@pytest.mark.parametrize("page", sorted(GUIDE.glob("*.md")), ids=lambda page: page.stem)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
-    assert [one for one in targets if not (page.parent / one).exists()] == []

@@ -346,7 +346,7 @@ def test_carrying_out_as_many_rows_costs_their_number_and_not_its_square() -> No
     left = apply_rows(doc, [*adds, *removes], {"tags": TAGS})["tags"]
 
     assert (len(left), left[0]) == (MANY + 1, f"{MANY - 1:06d}")
-    assert Counted.seen < 10 * MANY
+    assert Counted.seen < 40 * MANY  # a sort of 200,000; the square would be 10,000,000,000
 
 
 @pytest.mark.behaviour("MOD-12")

@@ -77,6 +77,8 @@ class Peace(NamedTuple):
     runs: list[RunDetail]
     sums: dict[int, dict[str, int]]
     """Run to the sums of the counters of its batches."""
+    batches: set[int]
+    """Every batch that was committed during the week."""
     trace: str
     collector: Collector
 
@@ -96,8 +98,10 @@ def peace(ground: Ground, founded: Template) -> Peace:
             line = await site.store.overview.execution(execution)
             assert line is not None
             outcome, sums = await site.outcome(), await site.sums()
+            numbers = [run.run.run for run in runs]
+            done = await site.connection.fetch("SELECT id FROM batch WHERE state = 'done' AND run_id = ANY($1)", numbers)
             await asyncio.to_thread(site.fleet.stop)  # gently: what is still to be told is told at the end
-            return Peace(outcome, runs, sums, line.trace_id, collector)
+            return Peace(outcome, runs, sums, {row["id"] for row in done}, line.trace_id, collector)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)

@@ -29,7 +29,7 @@ from anabranch.export_worker.handler import HANDLERS as EXPORT
 from anabranch.import_worker.handler import HANDLERS as IMPORT
 from anabranch.model.changes import Item
 from anabranch.model.enums import ChangeClass, FailedReason, WorkerKind
-from anabranch.model.errors import Permanent
+from anabranch.model.errors import Permanent, Retryable
 from anabranch.model.fleet import Claimed
 from anabranch.model.identity import ClaimId, RunId, WorkerId
 from anabranch.model.objects import Cso, Mvo, PendingExport
@@ -64,6 +64,19 @@ class Ran:
         return sorted((one.kind, one.key) for one in self.errors)
 
 
+class _Telling(Hold):
+    """A hold that tells its world of every step of its handler."""
+
+    def __init__(self, claimed: Claimed, world: World) -> None:
+        super().__init__(claimed, float("inf"))
+        self._world = world
+
+    def progress(self) -> None:
+        super().progress()
+        if self._world.on_progress is not None:
+            self._world.on_progress(self.claimed)
+
+
 class World:
     """An organisation with its files below `place`, its configuration `plan`, its keeper and its clock."""
 
@@ -72,7 +85,8 @@ class World:
         self.store = store
         self.view = view
         self.plan: Plan = an_organisation(place)
-        self.on_claim: Callable[[Claimed], None] | None = None
+        self.on_progress: Callable[[Claimed], None] | None = None
+        self.put_off: list[str] = []
         self._advance = advance
         self._compiled: dict[int, Compiled] = {}
         self._claims = count(1)
@@ -98,6 +112,16 @@ class World:
     def contacts(self, *rows: str) -> None:
         """The second source's records: key, number of the person, phone."""
         self.write("crm/contacts.csv", "key,number,phone", *rows)
+
+    def changing(self, times: int, change: Callable[[], None]) -> None:
+        """So many times after a page of an import was committed, `change` happens before the next is read."""
+        left = iter(range(times))
+
+        def on_progress(claimed: Claimed) -> None:
+            if (claimed.step, claimed.role) == ("import", "work") and next(left, None) is not None:
+                change()
+
+        self.on_progress = on_progress
 
     async def pass_time(self, **much: float) -> None:
         """The keeper's clock is so much later."""
@@ -167,15 +191,16 @@ class World:
         )
         if claimed is None:
             return False
-        if self.on_claim is not None:
-            self.on_claim(claimed)
-        task = Task(claimed, await self._ready(claimed.config_version), self.store, Hold(claimed, float("inf")))
+        task = Task(claimed, await self._ready(claimed.config_version), self.store, _Telling(claimed, self))
         try:
             await HANDLERS[kind].of(claimed)(task)
         except IncompleteRead as fault:
             await self._fail(claimed, FailedReason.INCOMPLETE_READ, fault)
         except Permanent as fault:
             await self._fail(claimed, FailedReason.CONNECTION, fault)
+        except Retryable as fault:
+            self.put_off.append(str(fault))
+            await self.store.fail(claimed, str(fault), fault.delay or 60.0, counts=True)
         return True
 
     async def _fail(self, claimed: Claimed, reason: FailedReason, fault: Exception) -> None:

@@ -20,6 +20,8 @@ EXACT_UNITS = {
     "minutes": timedelta(minutes=1),
     "hours": timedelta(hours=1),
 }
+CALENDAR_UNITS = frozenset({"days", "weeks", "months", "years"})
+CALENDAR_UNITS = frozenset({"days", "weeks", "months", "years"})
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*(Z|[+-]\d\d(?::?\d\d)?)?\Z",

@@ -65,6 +65,7 @@ class Consumer:
         *,
         kind: WorkerKind,
         worker: WorkerId,
+        name: str,
         store: Store,
         bus: Bus,
         relay: Relay,
@@ -77,6 +78,8 @@ class Consumer:
     ) -> None:
         self._kind = kind
         self._worker = worker
+        self.name = name
+        """What it is called on the bus; it claims under the name of its process, whose heartbeat renews its leases."""
         self._store = store
         self._bus = bus
         self._relay = relay
@@ -95,11 +98,6 @@ class Consumer:
         self.bus_away = False
         self.store_away = False
         self.working = False
-
-    @property
-    def worker(self) -> WorkerId:
-        """The name under which this consumer claims and reads."""
-        return self._worker
 
     def drain(self) -> None:
         """Nothing more is claimed; what is in hand is finished."""
@@ -137,7 +135,7 @@ class Consumer:
 
     async def _read(self) -> list[Delivery]:
         try:
-            deliveries = await self._bus.read(self._kind, self._worker, 1, _BLOCK_MS)
+            deliveries = await self._bus.read(self._kind, self.name, 1, _BLOCK_MS)
         except BusUnavailable as fault:
             if not self.bus_away:
                 LOG.warning("Redis does not answer; work is taken from PostgreSQL until it does: %s", fault)

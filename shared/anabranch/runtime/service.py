@@ -157,7 +157,8 @@ async def run_worker(settings: ServiceSettings, name: str, kind: WorkerKind, han
         consumers = [
             Consumer(
                 kind=kind,
-                worker=WorkerId(f"{around.worker}-{n}") if n else around.worker,
+                worker=around.worker,
+                name=f"{around.worker}-{n}" if n else around.worker,
                 store=around.store,
                 bus=around.bus,
                 relay=around.relay,
@@ -175,7 +176,7 @@ async def run_worker(settings: ServiceSettings, name: str, kind: WorkerKind, han
         await run_until_signal(around, consumers)
         with contextlib.suppress(BusUnavailable):
             for consumer in consumers:
-                await around.bus.leave(kind, consumer.worker)
+                await around.bus.leave(kind, consumer.name)
     finally:
         await around.close()
     LOG.info("%s has ended", name)

@@ -17,6 +17,7 @@ from anabranch.engine.compiled import Compiled
 from anabranch.model.changes import Changes
 from anabranch.model.errors import Retryable
 from anabranch.model.fleet import Claimed, NewBatch
+from anabranch.model.identity import SystemId
 from anabranch.runtime.holding import Hold
 from anabranch.store.port import Reader, Store, Unit
 
@@ -32,6 +33,11 @@ class Task(msgspec.Struct, frozen=True):
     compiled: Compiled
     store: Store
     hold: Hold
+
+
+def system_id(task: Task) -> SystemId:
+    """The number of the run's system. Raises KeyError for a run without one."""
+    return task.compiled.registry.systems[task.compiled.system_of(task.claimed).key]
 
 
 async def decide_and_commit(task: Task, load: Load[Loaded], decide: Decide[Loaded]) -> Changes:

@@ -116,45 +116,66 @@ async def test_a_file_replaced_between_two_pages_is_read_again_from_its_beginnin
     world = any_world
     world.plan["run-profiles"]["import"]["page-size"] = 2
     await world.apply()
-    world.people("p1,Ann", "p2,Bob", "p3,Cid", "p4,Dan", "p5,Eve")
-    before = world.people_pages_left(world, 1)
-    world.people("p1,Ann", "p2,Bob", "p3,Cid", "p4,Dan", "p5,Eve")
+    world.people("p1,Ann", "p2,Bob", "p3,Cid")
+    world.changing(1, lambda: world.people("p3,Cid", "p4,Dan", "p5,Eve", "p6,Fay", "p7,Gil"))
     ran = await world.one("import")
-    assert before
-    assert ran.state == "completed"
+    assert (ran.state, ran.totals["read"], ran.totals["added"]) == ("completed", 5, 5)
+    assert sorted(await stored(world)) == ["p3", "p4", "p5", "p6", "p7"]
 
 
-@pytest.mark.behaviour("IMP-31", "IMP-34")
-async def test_two_accounts_that_exchange_their_names_both_end_with_the_new_ones(world: World) -> None:
+@pytest.mark.behaviour("IMP-3", "IMP-4")
+async def test_a_file_that_never_stops_changing_is_left_for_later(world: World) -> None:
+    world.plan["run-profiles"]["import"]["page-size"] = 1
     await world.apply()
+    world.people("p1,Ann", "p2,Bob")
+    names = iter(range(1_000))
+    world.changing(10, lambda: world.people("p1,Ann", f"p2,{'x' * next(names)}"))
+    await world.run("import")
+    (why,) = world.put_off
+    assert "people.csv" in why
+    assert await stored(world) == {}
+    await world.pass_time(minutes=10)
+    world.on_progress = None
+    await world.settle()
+    assert sorted(await stored(world)) == ["p1", "p2"]
 
-    def accounts(*names: str) -> None:
-        lines = ["version: 1", ""]
-        for uid, name in zip(("a", "b"), names, strict=True):
-            lines += [f"dn: cn={name}+uid={uid},dc=x", "objectClass: inetOrgPerson", f"uid: {uid}", ""]
-        world.write("directory.ldif", *lines)
 
-    accounts("one", "two")
-    await world.run("confirm")
-    accounts("two+uid=x", "one")
+@pytest.mark.behaviour("IMP-21")
+async def test_a_source_of_changes_alone_is_refused_before_anybody_could_seem_absent(world: World) -> None:
+    world.plan["systems"]["directory"]["options"] = {"path": str(world.place / "feed.ldif"), "mode": "changes"}
+    await world.apply()
+    world.write("feed.ldif", "version: 1", "", "dn: uid=a,dc=x", "changetype: delete", "")
     ran = await world.one("confirm")
-    assert ran.errors == []
+    assert (ran.state, "directory gives changes only" in ran.message) == ("failed", True)
+
+
+def _accounts(world: World, **names: str) -> None:
+    lines = ["version: 1", ""]
+    for uid, name in names.items():
+        lines += [f"dn: {name},dc=x", "objectClass: inetOrgPerson", f"uid: {uid}", ""]
+    world.write("directory.ldif", *lines)
 
 
 @pytest.mark.behaviour("IMP-34")
-async def test_objects_that_would_end_with_one_secondary_id_are_all_rejected(any_world: World) -> None:
+async def test_two_objects_that_exchange_their_names_both_end_with_the_new_ones(any_world: World) -> None:
     world = any_world
     await world.apply()
-    entry = ("objectClass: inetOrgPerson", "uid: {0}", "")
-    first = ["version: 1", ""]
-    for uid in ("a", "b"):
-        first += [f"dn: uid={uid},dc=x", *(line.format(uid) for line in entry)]
-    world.write("directory.ldif", *first)
+    _accounts(world, a="uid=a", b="uid=b")
     await world.run("confirm")
-    both = ["version: 1", ""]
-    for uid in ("a", "b"):
-        both += ["dn: uid=z,dc=x", *(line.format(uid) for line in entry)]
-    world.write("directory.ldif", *both)
+    _accounts(world, a="uid=b", b="uid=a")
+    ran = await world.one("confirm")
+    names = {anchor: cso.secondary for anchor, cso in (await world.csos("account")).items()}
+    assert (ran.errors, names) == ([], {"a": "uid=b,dc=x", "b": "uid=a,dc=x"})
+
+
+@pytest.mark.behaviour("IMP-34")
+async def test_objects_that_would_end_with_one_name_are_all_rejected_and_keep_theirs(any_world: World) -> None:
+    world = any_world
+    await world.apply()
+    _accounts(world, a="uid=a", b="uid=b")
+    await world.run("confirm")
+    _accounts(world, a="uid=z", b="uid=z")
     ran = await world.one("confirm")
     assert ran.kinds() == [("secondary_id_conflict", "a"), ("secondary_id_conflict", "b")]
-    assert [cso.secondary for cso in (await world.csos("account")).values()] == ["uid=a,dc=x", "uid=b,dc=x"]
+    names = {anchor: cso.secondary for anchor, cso in (await world.csos("account")).items()}
+    assert names == {"a": "uid=a,dc=x", "b": "uid=b,dc=x"}

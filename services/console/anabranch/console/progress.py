@@ -112,7 +112,7 @@ class Follower:
         return (figures.processed - seen[0][1]) / seconds if seconds > 0 else 0.0
 
     async def follow(self, execution: ExecutionId) -> AsyncIterator[tuple[ExecutionLine, list[RunLine], list[Look]]]:
-        """The execution, its runs, and a look at those that have started, until it has ended. The last is final."""
+        """The execution, its runs, and a look at those that have started, until it has ended or all of them have."""
         import asyncio
 
         ended: dict[RunId, Look] = {}
@@ -131,7 +131,7 @@ class Follower:
                 if run.state.is_final:
                     ended[run.run] = look
             yield line, runs, looks
-            if line.ended_at is not None:
+            if line.ended_at is not None or all(run.state.is_final for run in runs):
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 

@@ -7,13 +7,13 @@ written by a single batch; its other steps have nothing to do.
 
 from __future__ import annotations
 
-from anabranch.export_worker.targets import capabilities, system_id
 from anabranch.model.changes import Changes
 from anabranch.model.enums import ExportKind, GuardPoint
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import ExportId
 from anabranch.model.objects import GuardOp
-from anabranch.runtime.work import Task, plan
+from anabranch.runtime.connecting import connector_of
+from anabranch.runtime.work import Task, plan, system_id
 
 BATCH = 100
 """Pending exports of one batch of a target that is written object by object."""
@@ -32,7 +32,7 @@ async def assess(task: Task) -> None:
 
 async def plan_export(task: Task) -> None:
     """One batch for a target that is a file, ranges of creates and updates otherwise."""
-    if capabilities(task).whole_file:
+    if connector_of(task).capabilities.whole_file:
         async with task.store.reader() as reader:
             count = len(await reader.executable_exports(system_id(task), task.claimed.run))
         await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if count else [])
@@ -56,13 +56,13 @@ async def plan_retries(task: Task) -> None:
 
 
 async def _plan_ranges(task: Task, kinds: set[str]) -> None:
-    if capabilities(task).whole_file:
+    if connector_of(task).capabilities.whole_file:
         await plan(task, [])
         return
     async with task.store.reader() as reader:
         found = await reader.executable_exports(system_id(task), task.claimed.run)
     ids: list[ExportId] = sorted(export_id for export_id, _, kind in found if kind in kinds)
-    size = min(BATCH, capabilities(task).max_batch)
+    size = min(BATCH, connector_of(task).capabilities.max_batch)
     chunks = [ids[start : start + size] for start in range(0, len(ids), size)]
     await plan(
         task,

@@ -14,13 +14,13 @@ import msgspec
 from anabranch.connectors.port import ChangeRow, ExportBatch, ExportChange, Outcome, OutcomeStatus
 from anabranch.export_worker.identifiers import Identifiers, identifier_of
 from anabranch.export_worker.results import record_failure, record_success, resolvable
-from anabranch.export_worker.targets import open_target, system_id
 from anabranch.export_worker.whole_file import LoadedExports, load_exports, raw_value
 from anabranch.model.changes import Changes
 from anabranch.model.enums import ExportKind, ExportState, RowOp
 from anabranch.model.identity import CsoId, ExportId
 from anabranch.model.objects import Cso, CsoRef, PendingExport
-from anabranch.runtime.work import Task, decide_and_commit, write
+from anabranch.runtime.connecting import open_connector
+from anabranch.runtime.work import Task, decide_and_commit, system_id, write
 from anabranch.store.port import Reader
 
 
@@ -45,7 +45,7 @@ async def write_objects(task: Task) -> None:
     outcomes: dict[ExportId, Outcome] = {}
     confirmed = False
     if sending.changes:
-        async with open_target(task) as target:
+        async with open_connector(task) as target:
             confirmed = target.capabilities.self_confirming or target.capabilities.journal
             task.hold.check()
             answers = await target.apply(

@@ -15,12 +15,13 @@ from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeS
 from anabranch.engine.exporting import apply_rows
 from anabranch.export_worker.identifiers import Identifiers, identifier_of
 from anabranch.export_worker.results import record_failure, record_success, reference_changes, resolvable
-from anabranch.export_worker.targets import open_target, system_id
 from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState, ExportKind
 from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
 from anabranch.model.objects import Cso, CsoRef, PendingExport, PendingRow
-from anabranch.runtime.work import Task, write
+from anabranch.runtime.connecting import open_connector
+from anabranch.runtime.loading import refs_by_cso
+from anabranch.runtime.work import Task, system_id, write
 from anabranch.store.port import Reader
 
 _PAGE = 2000
@@ -35,7 +36,7 @@ async def write_file(task: Task) -> None:
     counted = {export_id for export_id, _, _ in found}
     identifiers = Identifiers(task, system, counted)
     refused: dict[ExportId, Outcome] = {}
-    async with open_target(task) as target:
+    async with open_connector(task) as target:
         writer = _Writer(task, target, counted, identifiers, refused)
         await target.replace(writer.objects(), task.claimed.claim, task.claimed.batch, task.hold.check)
         confirmed = target.capabilities.self_confirming
@@ -93,9 +94,7 @@ class _Writer:
         async with self._task.store.reader() as reader:
             by_id = {cso.id: cso for cso in await reader.csos(ids)}
             exports = {one.cso_id: one for one in await reader.exports_of(ids) if one.id in self._counted}
-            refs: dict[CsoId, list[CsoRef]] = {}
-            for ref in await reader.cso_refs(ids):
-                refs.setdefault(ref.cso_id, []).append(ref)
+            refs = await refs_by_cso(reader, ids)
             await self._identifiers.learn(reader, [ref for some in refs.values() for ref in some], exports.values())
         return [
             _Candidate(by_id[one], refs.get(one, []), exports.get(one))
@@ -255,8 +254,6 @@ async def load_exports(reader: Reader, ids: Sequence[ExportId], identifiers: Ide
     sent_seq = await reader.change_seq_now()
     exports = await reader.exports(ids)
     csos = {cso.id: cso for cso in await reader.csos([one.cso_id for one in exports])}
-    refs: dict[CsoId, list[CsoRef]] = {}
-    for ref in await reader.cso_refs(list(csos)):
-        refs.setdefault(ref.cso_id, []).append(ref)
+    refs = await refs_by_cso(reader, csos)
     await identifiers.learn(reader, [], exports)
     return LoadedExports([one for one in exports if one.cso_id in csos], csos, refs, sent_seq)

@@ -8,12 +8,11 @@ changed since, can be absent (IMP-20).
 from __future__ import annotations
 
 from anabranch.import_worker.seen import are_seen, seen_hashes
-from anabranch.import_worker.sources import system_id
 from anabranch.model.changes import Changes, Item
 from anabranch.model.enums import CsoState, GuardPoint
 from anabranch.model.identity import CsoId
 from anabranch.model.objects import Cso, GuardOp
-from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
 
 _SCAN = 50_000

@@ -11,13 +11,13 @@ import msgspec
 from anabranch.engine.confirming import confirm, refute_create
 from anabranch.import_worker.resolving import unresolved_items
 from anabranch.import_worker.seen import are_seen, seen_hashes
-from anabranch.import_worker.sources import system_id
 from anabranch.model.changes import Changes, ErrorItem, Item
 from anabranch.model.enums import CsoState, ExportKind
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import CsoId, ExportId
 from anabranch.model.objects import Cso, CsoRef, PendingExport, PendingRow
-from anabranch.runtime.work import Task, decide_and_commit, plan
+from anabranch.runtime.loading import refs_by_cso
+from anabranch.runtime.work import Task, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
 
 
@@ -50,9 +50,7 @@ async def confirm_range(task: Task) -> None:
         found = await reader.confirmable_exports(system_id(task), ExportId(lo - 1), task.claimed.batch_size)
         exports = [one for one in found if one.id <= hi]
         csos = await reader.csos([one.cso_id for one in exports])
-        refs: dict[CsoId, list[CsoRef]] = {}
-        for ref in await reader.cso_refs([cso.id for cso in csos]):
-            refs.setdefault(ref.cso_id, []).append(ref)
+        refs = await refs_by_cso(reader, [cso.id for cso in csos])
         seen = await seen_hashes(reader, task.claimed.run)
         read: set[CsoId] = set()
         for type_id in {cso.type_id for cso in csos}:

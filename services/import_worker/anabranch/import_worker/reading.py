@@ -22,15 +22,14 @@ from anabranch.connectors.port import (
     Token,
 )
 from anabranch.engine.parsing import NoIdentity, Parsed, Parser
-from anabranch.import_worker.sources import open_source
 from anabranch.model.changes import Changes, ErrorItem, SeenHashes
 from anabranch.model.errors import Permanent, Retryable
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import TypeId
 from anabranch.model.objects import StagedRow
+from anabranch.runtime.connecting import open_connector
 from anabranch.runtime.work import Task, plan
 from anabranch.store.port import Reader
-
 
 _READS = 4
 """How often one attempt begins a read that its source interrupts by changing."""
@@ -38,10 +37,12 @@ _READS = 4
 
 async def plan_import(task: Task) -> None:
     """Every partition of the source is one batch. A source of changes alone is refused: absence would mean nothing."""
-    async with open_source(task) as source:
+    async with open_connector(task) as source:
         if not source.capabilities.full:
             system = task.compiled.system_of(task.claimed).key
-            raise Permanent(f"{system} gives changes only, and a full import needs everything; read a source of content")
+            raise Permanent(
+                f"{system} gives changes only, and a full import needs everything; read a source of content"
+            )
         partitions = await source.partitions()
     batches = [
         NewBatch(n=n, payload={"partition": one.key, "types": list(one.object_types)})
@@ -64,7 +65,7 @@ class _Position(msgspec.Struct):
 
 async def read_partition(task: Task) -> None:
     """The partition is staged to its end, page by page from where the last worker stopped."""
-    async with open_source(task) as source:
+    async with open_connector(task) as source:
         resumed = task.claimed.cursor
         at = _Position(None, 0, await _seq_now(task), {}) if resumed is None else msgspec.convert(resumed, _Position)
         for _ in range(_READS):
@@ -123,23 +124,27 @@ async def _stage(
 ) -> Changes:
     changes = Changes()
     by_type: dict[TypeId, list[tuple[Entry, Parsed]]] = {}
+    seen: dict[TypeId, list[bytes]] = {}
     for entry in page.entries:
         type_id, parser = parsers[entry.object_type]
         parsed = parser.parse(entry.values)
         if isinstance(parsed, NoIdentity):
             _reject(changes, type_id, entry.place, parsed.kind, parsed.message)
-        else:
+            continue
+        seen.setdefault(type_id, []).append(parsed.anchor_hash)
+        if entry.change == EntryChange.COMPLETE.value:
             by_type.setdefault(type_id, []).append((entry, parsed))
-    seen: dict[TypeId, list[bytes]] = {
-        type_id: [one.anchor_hash for _, one in some] for type_id, some in by_type.items()
-    }
+        else:
+            message = (
+                f"a {entry.change} entry stands where a full import needs the whole object; its copy stays as it is"
+            )
+            _reject(changes, type_id, entry.place, "connector_object_error", message)
     for error in page.errors:
         found = parsers.get(error.object_type or "")
         _reject(changes, found[0] if found else None, error.place, error.kind, error.message)
-        if found and error.anchor is not None:
-            identity = found[1].identify(error.anchor)
-            if identity is not None:
-                seen.setdefault(found[0], []).append(identity)
+        identity = found[1].identify(error.anchor) if found and error.anchor is not None else None
+        if found and identity is not None:
+            seen.setdefault(found[0], []).append(identity)
     async with task.store.reader() as reader:
         for type_id, some in by_type.items():
             await _compare(task, reader, changes, type_id, partition, number, some, seq)

@@ -6,11 +6,10 @@ identifier and is asked again by every later import (IMP-28, IMP-29).
 
 from __future__ import annotations
 
-from anabranch.import_worker.sources import system_id
 from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.enums import ReferencePolicy, ValueType
 from anabranch.model.identity import CsoId
-from anabranch.runtime.work import Task, batches_of, plan
+from anabranch.runtime.work import Task, batches_of, plan, system_id
 from anabranch.store.port import ReferenceTargets
 
 

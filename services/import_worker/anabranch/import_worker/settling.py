@@ -16,13 +16,13 @@ from anabranch.engine.identifiers import reference_hashes
 from anabranch.engine.importing import Settled, settle
 from anabranch.engine.keys import key_changes
 from anabranch.import_worker.seen import Hashes, are_seen, seen_hashes
-from anabranch.import_worker.sources import system_id
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso, RefChange, Verdict
 from anabranch.model.configuration import Attribute
 from anabranch.model.enums import CsoState
 from anabranch.model.identity import CsoId, TypeId
 from anabranch.model.objects import Cso, CsoRef, StagedRow
-from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.runtime.loading import refs_by_cso
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader, SecondaryConflict, Unit
 
 
@@ -111,9 +111,7 @@ async def _load(task: Task, reader: Reader, lo: int, hi: int) -> _Loaded:
         for cso in await reader.csos_by_secondary(type_id, some):
             if cso.secondary_hash is not None:
                 by_secondary[(type_id, cso.secondary_hash)] = cso
-    refs: dict[CsoId, list[CsoRef]] = {}
-    for ref in await reader.cso_refs([cso.id for cso in [*stored.values(), *by_secondary.values()]]):
-        refs.setdefault(ref.cso_id, []).append(ref)
+    refs = await refs_by_cso(reader, [cso.id for cso in [*stored.values(), *by_secondary.values()]])
     verdicts = await reader.verdicts(task.claimed.run, [row.anchor_hash for row in rows])
     unknown = sum((row.type_id, row.anchor_hash) not in stored for row in rows)
     return _Loaded(rows, stored, by_secondary, refs, verdicts, list(await reader.new_ids("cso", unknown)))

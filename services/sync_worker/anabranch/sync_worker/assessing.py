@@ -11,9 +11,10 @@ from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState, GuardPoint, OutOfScopeAction
 from anabranch.model.identity import CsoId
 from anabranch.model.objects import Cso, CsoRef, GuardOp
+from anabranch.runtime.loading import refs_by_cso
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import context, due, inbound_types, refs_by_cso, with_refs
+from anabranch.sync_worker.extent import context, due, inbound_types, with_refs
 from anabranch.sync_worker.scoping import has_scopes, judge, leaving_action
 
 

@@ -17,10 +17,11 @@ from anabranch.model.changes import Changes, ErrorItem, Item
 from anabranch.model.enums import GuardPoint, MvoState, RunKind
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, GuardOp, Mvo, PendingExport, Reservation
+from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, strongest_action
-from anabranch.sync_worker.extent import context, links_by_mvo, unjoined
+from anabranch.sync_worker.extent import context, unjoined
 
 
 async def count_deletions(task: Task) -> None:

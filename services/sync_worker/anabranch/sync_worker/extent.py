@@ -11,15 +11,10 @@ from anabranch.engine.compiled import InboundType
 from anabranch.engine.expressions import EvalContext
 from anabranch.model.changes import CsoLink, MvoWrite
 from anabranch.model.enums import JoinType, RunKind
-from anabranch.model.identity import CsoId, MvoId, SystemId, TypeId
-from anabranch.model.objects import Cso, CsoRef, Document, Mvo, MvoRef
-from anabranch.runtime.work import Task
-from anabranch.store.port import Due, Reader
-
-
-def system_id(task: Task) -> SystemId:
-    """The number of the run's system. Raises KeyError for a run without one."""
-    return task.compiled.registry.systems[task.compiled.system_of(task.claimed).key]
+from anabranch.model.identity import TypeId
+from anabranch.model.objects import Cso, CsoRef, Document, Mvo
+from anabranch.runtime.work import Task, system_id
+from anabranch.store.port import Due
 
 
 def due(task: Task, what: str, types: Iterable[TypeId] | None = None) -> Due:
@@ -47,31 +42,6 @@ def inbound_types(task: Task) -> list[InboundType]:
     return [
         task.compiled.inbound[one] for one in task.compiled.types_of(system_id(task)) if one in task.compiled.inbound
     ]
-
-
-async def refs_by_cso(reader: Reader, ids: Iterable[CsoId]) -> dict[CsoId, list[CsoRef]]:
-    """References of these CSOs, by CSO."""
-    found: dict[CsoId, list[CsoRef]] = {}
-    for ref in await reader.cso_refs(list(ids)):
-        found.setdefault(ref.cso_id, []).append(ref)
-    return found
-
-
-async def links_by_mvo(reader: Reader, ids: Iterable[MvoId]) -> dict[MvoId, list[Cso]]:
-    """All CSOs joined to these MVOs, by MVO."""
-    found: dict[MvoId, list[Cso]] = {}
-    for cso in await reader.links(list(ids)):
-        if cso.mvo_id is not None:
-            found.setdefault(cso.mvo_id, []).append(cso)
-    return found
-
-
-async def refs_by_mvo(reader: Reader, ids: Iterable[MvoId]) -> dict[MvoId, list[MvoRef]]:
-    """References of these MVOs, by MVO."""
-    found: dict[MvoId, list[MvoRef]] = {}
-    for ref in await reader.mvo_refs(list(ids)):
-        found.setdefault(ref.mvo_id, []).append(ref)
-    return found
 
 
 def with_refs(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef]) -> Document:

@@ -19,18 +19,10 @@ from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange
 from anabranch.model.enums import OutOfScopeAction
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, CsoRef, Mvo, Proposal, Reservation
+from anabranch.runtime.loading import links_by_mvo, refs_by_cso
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import (
-    context,
-    due,
-    evaluated,
-    links_by_mvo,
-    refs_by_cso,
-    relinked,
-    rewritten,
-    with_refs,
-)
+from anabranch.sync_worker.extent import context, due, evaluated, relinked, rewritten, with_refs
 from anabranch.sync_worker.proposing import canonical_place, fail_object
 from anabranch.sync_worker.scoping import judge, leaving_action
 

@@ -19,9 +19,10 @@ from anabranch.model.changes import Changes, Item, KeyChange, MvoWrite, NewMvo
 from anabranch.model.enums import CsoState, JoinType, MvoState
 from anabranch.model.identity import CsoId, MvoId, TypeId
 from anabranch.model.objects import Cso, KeyHit, Mvo, Proposal
+from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import links_by_mvo, relinked, rewritten
+from anabranch.sync_worker.extent import relinked, rewritten
 from anabranch.sync_worker.proposing import MATCH, fail_object
 from anabranch.sync_worker.teardown import connector
 

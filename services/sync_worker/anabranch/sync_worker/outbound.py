@@ -21,10 +21,11 @@ from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso
 from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState, JoinType
 from anabranch.model.identity import CsoId, ExportId, MvoId
 from anabranch.model.objects import Cso, CsoRef, Mvo, MvoRef, PendingExport, PendingRow
+from anabranch.runtime.loading import links_by_mvo, refs_by_cso, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, never_attempted, strongest_action
-from anabranch.sync_worker.extent import links_by_mvo, refs_by_cso, refs_by_mvo, rewritten
+from anabranch.sync_worker.extent import rewritten
 from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
 

@@ -18,9 +18,10 @@ from anabranch.engine.values import order_text
 from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.identity import CsoId
 from anabranch.model.objects import Cso, CsoRef, Proposal
+from anabranch.runtime.loading import refs_by_cso
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import context, due, evaluated, refs_by_cso, relinked, with_refs
+from anabranch.sync_worker.extent import context, due, evaluated, relinked, with_refs
 from anabranch.sync_worker.scoping import judge
 
 MATCH = "match"

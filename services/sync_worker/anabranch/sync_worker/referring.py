@@ -17,18 +17,10 @@ from anabranch.model.changes import Changes, Item
 from anabranch.model.enums import OutOfScopeAction
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, CsoRef, Mvo, MvoRef
+from anabranch.runtime.loading import links_by_mvo, refs_by_cso, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import (
-    context,
-    due,
-    links_by_mvo,
-    refs_by_cso,
-    refs_by_mvo,
-    relinked,
-    rewritten,
-    with_refs,
-)
+from anabranch.sync_worker.extent import context, due, relinked, rewritten, with_refs
 from anabranch.sync_worker.scoping import judge, leaving_action
 
 

@@ -18,10 +18,10 @@ from anabranch.model.changes import Changes
 from anabranch.model.enums import DeprovisionAction, GuardPoint
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, GuardOp, Mvo, PendingExport
+from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, strongest_action
-from anabranch.sync_worker.extent import links_by_mvo
 from anabranch.sync_worker.outbound_view import accepted_rules
 
 

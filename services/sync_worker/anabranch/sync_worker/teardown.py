@@ -19,9 +19,10 @@ from anabranch.model.enums import CsoState, GuardPoint, MvoState
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, Document, Mvo, MvoRef, Provenance
+from anabranch.runtime.loading import links_by_mvo, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import due, links_by_mvo, refs_by_mvo, rewritten, unjoined
+from anabranch.sync_worker.extent import due, rewritten, unjoined
 
 
 async def plan_teardown(task: Task) -> None:

@@ -1,23 +1,20 @@
-"""The language of mappings, scopes and conditions: a small subset of Python expressions.
+"""The language of mappings, scopes and conditions: checked once, compiled to Python nodes, evaluated per object.
 
-What may live here: the check of a source text against the allowed nodes and names, its compilation to nodes of a
-generated function, the operators and registered functions, and what an evaluation may know.
+What may live here: the grammar and its limits, what is known of types before the run, the registered functions, the
+code that is generated. What may not: anything that knows rules, objects or runs; those hand in names and a context.
 
-What may not: anything that executes a user's text, anything that repeats, and anything that reads a clock.
-
-Who may import it: the engine and, to check what is declared, config.
+Who may import it: the engine's other modules, and config, which checks expressions with it. Import from here.
 """
 
-from __future__ import annotations
-
-from anabranch.engine.expressions.checking import CheckedExpression, check
-from anabranch.engine.expressions.compiling import compile_function, compile_to_ast
+from anabranch.engine.expressions.checked import CheckedExpression
+from anabranch.engine.expressions.checking import check
+from anabranch.engine.expressions.compiling import compile_function, compile_to_ast, make_function
 from anabranch.engine.expressions.context import Environment, EvalContext
-from anabranch.engine.expressions.problems import EvaluationError, ExpressionError, NeedsDraw
-from anabranch.engine.expressions.registry import FUNCTIONS
+from anabranch.engine.expressions.failures import EvaluationError, ExpressionError, NeedsDraw
+from anabranch.engine.expressions.registry import REGISTRY
 
 __all__ = [
-    "FUNCTIONS",
+    "REGISTRY",
     "CheckedExpression",
     "Environment",
     "EvalContext",
@@ -27,4 +24,5 @@ __all__ = [
     "check",
     "compile_function",
     "compile_to_ast",
+    "make_function",
 ]

@@ -1,222 +1,345 @@
-"""From a checked tree to nodes of a generated function.
+"""From a checked tree to Python nodes, and to a function of its own where no larger one is being generated.
 
-The nodes are built here from nothing but calls of our own helpers; a user's text reaches them only as constants. The
-generated function calls its context `ctx`.
+What a user wrote never reaches Python's compiler as text: every node here is made anew, names are our own temporaries,
+and all that is not a plain literal is bound as a constant. Where the checker is certain of the types, the code is as
+plain as a programmer would write it (a comparison, a bare call behind a test for null); elsewhere it calls the
+operators that ask at run time. The two must never differ in their result.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from anabranch.engine.expressions import operators
-from anabranch.engine.expressions.checking import CONSTANTS, CheckedExpression, literal_value
+from anabranch.engine.expressions import functions_identity, functions_lists, operators
+from anabranch.engine.expressions.checked import LITERALS, CheckedExpression, is_null
+from anabranch.engine.expressions.checking import SPECIAL
 from anabranch.engine.expressions.context import EvalContext
-from anabranch.engine.expressions.operators import bounded, kind
-from anabranch.engine.expressions.problems import EvaluationError
-from anabranch.engine.expressions.registry import FUNCTIONS
-from anabranch.engine.instants import today
-from anabranch.engine.values import to_engine
-from anabranch.model.configuration import Attribute
+from anabranch.engine.expressions.kinds import Kind
+from anabranch.engine.expressions.registry import REGISTRY, guarded
+from anabranch.model.enums import ValueType
 
 Names = Callable[[str, str], ast.expr]
-"""(side, attribute) to the node that reads it."""
-Const = Callable[[object], ast.Name]
-"""Binds a value to a name of the generated function."""
+"""Gives the node that reads an attribute: (`cs` or `mv`, attribute name); a missing list reads as the empty one."""
+Const = Callable[[object], ast.expr]
+"""Binds an object to a name of the generated function."""
 
-_BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+CONTEXT = "ctx"
+"""The generated function's name for its EvalContext."""
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operators.add,
     ast.Sub: operators.subtract,
     ast.Mult: operators.multiply,
     ast.Div: operators.divide,
     ast.FloorDiv: operators.floor_divide,
-    ast.Mod: operators.modulo,
+    ast.Mod: operators.remainder,
 }
-_COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: operators.equals,
-    ast.NotEq: operators.differs,
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operators.equal,
+    ast.NotEq: operators.not_equal,
     ast.Lt: operators.less,
     ast.LtE: operators.less_or_equal,
     ast.Gt: operators.greater,
     ast.GtE: operators.greater_or_equal,
-    ast.In: operators.contained,
-    ast.NotIn: operators.not_contained,
+    ast.In: operators.is_member,
+    ast.NotIn: operators.is_no_member,
 }
+_NO_LIST: list[Any] = []
 
 
 def compile_to_ast(checked: CheckedExpression, *, names: Names, const: Const) -> ast.expr:
-    """The node whose value is the expression's; it may raise EvaluationError or NeedsDraw when it runs."""
-    return _Builder(checked, names, const).build(checked.tree)
+    """The node that computes the expression. Its function needs a local `ctx`; evaluating it raises EvaluationError, or
+    NeedsDraw. Attribute values must be of their declared type."""
+    return _Compiler(checked, names, const).make(checked.tree)
 
 
-def compile_function(
-    checked: CheckedExpression,
-) -> Callable[[Mapping[str, Any], Mapping[str, Any], EvalContext], Any]:
-    """A function of (cs, mv, context) for use outside a generated type function; documents hold stored values."""
+def compile_function(checked: CheckedExpression) -> Callable[[Mapping[str, Any], Mapping[str, Any], EvalContext], Any]:
+    """A function of (cs, mv, context) over engine values by attribute name. Raises EvaluationError, or NeedsDraw."""
     constants: dict[str, Any] = {}
 
-    def const(value: object) -> ast.Name:
+    def const(value: object) -> ast.expr:
         name = f"_k{len(constants)}"
         constants[name] = value
         return ast.Name(id=name, ctx=ast.Load())
 
     def names(side: str, attribute: str) -> ast.expr:
-        found: Mapping[str, Attribute] = getattr(checked.environment, side)
-        return _call(const(_reader(found[attribute])), [ast.Name(id=side, ctx=ast.Load())])
+        attributes = checked.environment.cs if side == "cs" else checked.environment.mv
+        arguments: list[ast.expr] = [ast.Constant(attribute)]
+        if attributes is not None and attributes[attribute].multi_valued:
+            arguments.append(const(_NO_LIST))
+        return _call(ast.Attribute(value=_load(side), attr="get", ctx=ast.Load()), arguments)
 
-    arguments = [ast.arg(arg=one) for one in ("cs", "mv", "ctx")]
-    node = ast.Expression(
-        body=ast.Lambda(
-            args=ast.arguments(posonlyargs=[], args=arguments, kwonlyargs=[], kw_defaults=[], defaults=[]),
-            body=compile_to_ast(checked, names=names, const=const),
-        )
+    body = compile_to_ast(checked, names=names, const=const)
+    return make_function(("cs", "mv", CONTEXT), body, constants)
+
+
+def make_function(arguments: Sequence[str], body: ast.expr, constants: Mapping[str, Any]) -> Callable[..., Any]:
+    """A function that returns the node's value."""
+    definition = ast.FunctionDef(
+        name="expression",
+        args=ast.arguments(
+            posonlyargs=[], args=[ast.arg(arg=one) for one in arguments], kwonlyargs=[], kw_defaults=[], defaults=[]
+        ),
+        body=[ast.Return(value=body)],
+        decorator_list=[],
     )
-    code = compile(ast.fix_missing_locations(node), "<expression>", "eval")
-    made: Callable[[Mapping[str, Any], Mapping[str, Any], EvalContext], Any] = eval(code, constants)  # noqa: S307 - our own nodes
+    module = ast.fix_missing_locations(ast.Module(body=[definition], type_ignores=[]))
+    namespace: dict[str, Any] = dict(constants)
+    exec(compile(module, "<expression>", "exec"), namespace)  # noqa: S102 - our own nodes, never a user's text
+    made: Callable[..., Any] = namespace["expression"]
     return made
 
 
-def _reader(attribute: Attribute) -> Callable[[Mapping[str, Any]], Any]:
-    def read(document: Mapping[str, Any]) -> Any:
-        value = document.get(attribute.name)
-        if attribute.multi_valued:
-            return [to_engine(one, attribute.type) for one in value or ()]
-        return None if value is None else to_engine(value, attribute.type)
-
-    return read
+def _load(name: str) -> ast.Name:
+    return ast.Name(id=name, ctx=ast.Load())
 
 
 def _call(function: ast.expr, arguments: list[ast.expr]) -> ast.Call:
     return ast.Call(func=function, args=arguments, keywords=[])
 
 
-class _Builder:
+def _is_none(node: ast.expr, *, negated: bool = False) -> ast.expr:
+    return ast.Compare(left=node, ops=[ast.IsNot() if negated else ast.Is()], comparators=[ast.Constant(None)])
+
+
+def _all(tests: list[ast.expr]) -> ast.expr:
+    return tests[0] if len(tests) == 1 else ast.BoolOp(op=ast.And(), values=tests)
+
+
+def _any(tests: list[ast.expr]) -> ast.expr:
+    return tests[0] if len(tests) == 1 else ast.BoolOp(op=ast.Or(), values=tests)
+
+
+class _Compiler:
     def __init__(self, checked: CheckedExpression, names: Names, const: Const) -> None:
-        self._environment = checked.environment
+        self._checked = checked
         self._names = names
         self._const = const
+        self._temporaries = 0
+        self._rules: dict[type[ast.expr], Callable[[Any], ast.expr]] = {
+            ast.Constant: self._constant,
+            ast.Name: self._name,
+            ast.List: self._list,
+            ast.BinOp: self._arithmetic,
+            ast.UnaryOp: self._unary,
+            ast.BoolOp: self._logic,
+            ast.Compare: self._comparison,
+            ast.IfExp: self._choice,
+            ast.Subscript: self._subscript,
+            ast.Call: self._call,
+        }
 
-    def build(self, node: ast.expr) -> ast.expr:
-        match node:
-            case ast.Constant():
-                return self._literal(literal_value(node))
-            case ast.Name(id=name):
-                return self._literal(CONSTANTS[name]) if name in CONSTANTS else self._context(name)
-            case ast.Subscript(value=ast.Name(id="cs" | "mv" as side), slice=ast.Constant(value=str() as name)):
-                return self._names(side, name)
-            case ast.Subscript(value=value, slice=index):
-                return self._apply(operators.item, value, index)
-            case ast.List(elts=elements):
-                made = ast.List(elts=[self.build(one) for one in elements], ctx=ast.Load())
-                return _call(self._const(_without_nulls), [made])
-            case ast.BinOp(op=op, left=left, right=right):
-                return self._apply(_BINARY[type(op)], left, right)
-            case ast.UnaryOp():
-                return self._unary(node)
-            case ast.BoolOp(op=op, values=values):
-                return ast.BoolOp(op=op, values=[self._truth(one) for one in values])
-            case ast.Compare():
-                return self._compare(node)
-            case ast.IfExp(test=test, body=body, orelse=orelse):
-                return ast.IfExp(test=self._truth(test), body=self.build(body), orelse=self.build(orelse))
-            case ast.Call(func=ast.Name(id=name), args=arguments):
-                return self._function(name, arguments)
-            case _:
-                raise TypeError(f"{type(node).__name__} passed the check and cannot be compiled")
+    def make(self, node: ast.expr) -> ast.expr:
+        return self._rules[type(node)](node)
+
+    def _kind(self, node: ast.expr) -> Kind:
+        return self._checked.kinds[node]
+
+    def _helper(self, function: Callable[..., Any], *arguments: ast.expr) -> ast.expr:
+        return _call(self._const(function), list(arguments))
+
+    def _keep(self, value: ast.expr) -> tuple[ast.expr, Callable[[], ast.expr]]:
+        """The node that computes a value and keeps it, and what reads it again afterwards."""
+        self._temporaries += 1
+        name = f"_t{self._temporaries}"
+        return ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=value), lambda: _load(name)
+
+    # ------------------------------------------------------------- leaves
+
+    def _constant(self, node: ast.Constant) -> ast.expr:
+        decimal = self._checked.decimals.get(node)
+        return ast.Constant(node.value) if decimal is None else self._const(decimal)
+
+    def _name(self, node: ast.Name) -> ast.expr:
+        if node.id in LITERALS:
+            return ast.Constant(LITERALS[node.id])
+        return ast.Attribute(value=_load(CONTEXT), attr=node.id, ctx=ast.Load())
+
+    def _list(self, node: ast.List) -> ast.expr:
+        elements = [self.make(one) for one in node.elts]
+        if all(self._kind(one).is_list is False for one in node.elts):
+            return ast.List(elts=elements, ctx=ast.Load())
+        return self._helper(operators.make_list, *elements)
+
+    # ------------------------------------------------------------- operators
+
+    def _arithmetic(self, node: ast.BinOp) -> ast.expr:
+        if isinstance(node.op, ast.Add) and self._kind(node).is_one(ValueType.TEXT):
+            return self._helper(operators.add_texts, *(self.make(one) for one in self._summands(node)))
+        return self._helper(_ARITHMETIC[type(node.op)], self.make(node.left), self.make(node.right))
+
+    def _summands(self, node: ast.expr) -> list[ast.expr]:
+        """The operands of a sum of texts, however it is grouped."""
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and self._kind(node).is_one(ValueType.TEXT):
+            return [*self._summands(node.left), *self._summands(node.right)]
+        return [node]
 
     def _unary(self, node: ast.UnaryOp) -> ast.expr:
+        if node in self._checked.constants:
+            return ast.Constant(self._checked.constants[node])
         if isinstance(node.op, ast.Not):
-            return ast.UnaryOp(op=ast.Not(), operand=self._truth(node.operand))
-        if isinstance(node.op, ast.USub):
-            return self._apply(operators.negate, node.operand)
-        return self._apply(operators.negate, ast.UnaryOp(op=ast.USub(), operand=node.operand))
+            return ast.UnaryOp(op=ast.Not(), operand=self._condition(node.operand))
+        sign = operators.negate if isinstance(node.op, ast.USub) else operators.positive
+        return self._helper(sign, self.make(node.operand))
 
-    def _literal(self, value: Any) -> ast.expr:
-        if value is None or isinstance(value, bool | int | str):
-            return ast.Constant(value)
-        return self._const(value)
+    def _condition(self, node: ast.expr) -> ast.expr:
+        """The node as a Python truth; null is false."""
+        kind, made = self._kind(node), self.make(node)
+        if kind.is_one(ValueType.BOOLEAN):
+            return (
+                made if not kind.nullable else ast.Compare(left=made, ops=[ast.Is()], comparators=[ast.Constant(True)])
+            )
+        return self._helper(operators.truth, made)
 
-    def _context(self, name: str) -> ast.expr:
-        return ast.Attribute(value=ast.Name(id="ctx", ctx=ast.Load()), attr=name, ctx=ast.Load())
+    def _logic(self, node: ast.BoolOp) -> ast.expr:
+        return ast.BoolOp(op=node.op, values=[self._condition(value) for value in node.values])
 
-    def _apply(self, function: Callable[..., Any], *arguments: ast.expr) -> ast.expr:
-        return _call(self._const(function), [self.build(one) for one in arguments])
+    def _choice(self, node: ast.IfExp) -> ast.expr:
+        return ast.IfExp(test=self._condition(node.test), body=self.make(node.body), orelse=self.make(node.orelse))
 
-    def _truth(self, node: ast.expr) -> ast.expr:
-        built = self.build(node)
-        if isinstance(node, ast.Compare | ast.BoolOp) or (
-            isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
-        ):
-            return built
-        return _call(self._const(operators.truth), [built])
+    def _comparison(self, node: ast.Compare) -> ast.expr:
+        if len(node.ops) == 1:
+            return self._compare(node.ops[0], node.left, node.comparators[0])
+        tests: list[ast.expr] = []
+        left = self.make(node.left)
+        for operator, comparator in zip(node.ops, node.comparators, strict=True):
+            kept, again = self._keep(self.make(comparator))
+            tests.append(self._helper(_COMPARISONS[type(operator)], left, kept))
+            left = again()
+        return _all(tests)
 
-    def _compare(self, node: ast.Compare) -> ast.expr:
-        """A chain is the conjunction of its pairs; operands have no effects, so writing one twice is harmless."""
-        operands = [node.left, *node.comparators]
-        pairs = [
-            self._apply(_COMPARE[type(op)], operands[place], operands[place + 1]) for place, op in enumerate(node.ops)
-        ]
-        return pairs[0] if len(pairs) == 1 else ast.BoolOp(op=ast.And(), values=pairs)
+    def _compare(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> ast.expr:
+        made: ast.expr | None = None
+        if isinstance(operator, ast.Eq | ast.NotEq):
+            made = self._equality(operator, left, right)
+        elif isinstance(operator, ast.In | ast.NotIn):
+            made = self._membership(operator, left, right)
+        else:
+            made = self._ordering(operator, left, right)
+        return made or self._helper(_COMPARISONS[type(operator)], self.make(left), self.make(right))
 
-    def _function(self, name: str, arguments: list[ast.expr]) -> ast.expr:
-        if name in FUNCTIONS:
-            return _call(self._const(FUNCTIONS[name].call), [self.build(one) for one in arguments])
-        context = ast.Name(id="ctx", ctx=ast.Load())
-        match name:
-            case "now":
-                return self._context("now")
-            case "today":
-                return _call(self._const(_today(self._environment.zone)), [context])
-            case "joined":
-                return _call(self._const(_joined), [context, *(self.build(one) for one in arguments)])
-            case "lookup":
-                table = self._environment.lookups[_text(arguments[0])]
-                return _call(self._const(_lookup(table)), [self.build(one) for one in arguments[1:]])
-            case _:
-                return _call(self._const(_draw), [context, *(self.build(one) for one in arguments)])
-
-
-def _text(node: ast.expr) -> str:
-    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-        raise TypeError("a literal text passed the check and is none")
-    return node.value
-
-
-def _without_nulls(values: list[Any]) -> list[Any]:
-    """A list literal as it is; null members stay, because join_text and coalesce give them their meaning."""
-    bounded(values)
-    return values
-
-
-def _today(zone: tzinfo) -> Callable[[EvalContext], datetime]:
-    return lambda context: today(context.now, zone)
-
-
-def _joined(context: EvalContext, system: str) -> bool:
-    return system in context.joined
-
-
-def _lookup(table: Mapping[str, str]) -> Callable[..., Any]:
-    def lookup(key: Any, default: Any = None) -> Any:
-        if key is None:
+    def _equality(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> ast.expr | None:
+        negated = isinstance(operator, ast.NotEq)
+        for literal, other in ((left, right), (right, left)):
+            if is_null(literal) and self._kind(other).is_list is False:
+                return _is_none(self.make(other), negated=negated)
+        one, two = self._kind(left), self._kind(right)
+        if not (one.is_known and two.is_known):
             return None
-        if not isinstance(key, str):
-            raise EvaluationError(f"lookup(): the key must be text, not {kind(key)}")
-        return table.get(key, default)
+        if one.type is two.type or (one.is_number and two.is_number):
+            return ast.Compare(left=self.make(left), ops=[operator], comparators=[self.make(right)])
+        # Values of different types are equal only where both are null.
+        if not (one.nullable and two.nullable):
+            return ast.Constant(negated)
+        both_null = _all([_is_none(self.make(left)), _is_none(self.make(right))])
+        return ast.UnaryOp(op=ast.Not(), operand=both_null) if negated else both_null
 
-    return lookup
+    def _membership(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> ast.expr | None:
+        if not (self._kind(left).is_one(ValueType.TEXT) and isinstance(right, ast.List)):
+            return None
+        members = [one.value for one in right.elts if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        if len(members) < len(right.elts):
+            return None
+        return ast.Compare(left=self.make(left), ops=[operator], comparators=[self._const(frozenset(members))])
 
+    def _ordering(self, operator: ast.cmpop, left: ast.expr, right: ast.expr) -> ast.expr | None:
+        one, two = self._kind(left), self._kind(right)
+        if not (one.is_known and two.is_known):
+            return None
+        tests: list[ast.expr] = []
+        operands: list[ast.expr] = []
+        for node in (left, right):
+            value = self.make(node)
+            if self._kind(node).nullable:
+                kept, again = self._keep(value)
+                tests.append(_is_none(kept, negated=True))
+                value = again()
+            operands.append(value)
+        return _all([*tests, ast.Compare(left=operands[0], ops=[operator], comparators=[operands[1]])])
 
-def _draw(context: EvalContext, name: str, candidates: Any) -> Any:
-    if candidates is None:
-        return None
-    if not isinstance(candidates, list):
-        raise EvaluationError(f"unique_value(): candidates are a list, not {kind(candidates)}; use numbered()")
-    offered = tuple(dict.fromkeys(one for one in candidates if isinstance(one, str) and one))
-    if not offered:
-        return None
-    if context.draw is None:
-        raise EvaluationError("unique_value(): nothing can be drawn here")
-    return context.draw(name, offered)
+    # ------------------------------------------------------------- accessors and calls
+
+    def _subscript(self, node: ast.Subscript) -> ast.expr:
+        if isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant) and node.value.id in {"cs", "mv"}:
+            return self._names(node.value.id, str(node.slice.value))
+        return self._helper(operators.pick, self.make(node.value), self.make(node.slice))
+
+    def _call(self, node: ast.Call) -> ast.expr:
+        assert isinstance(node.func, ast.Name)  # noqa: S101 - the checker lets nothing else pass
+        if node.func.id in SPECIAL:
+            return self._special(node.func.id, node.args)
+        function = REGISTRY[node.func.id]
+        injected = [self._injected(one) for one in function.inject]
+        arguments: list[ast.expr] = []
+        tests: list[ast.expr] = []
+        certain = True
+        for index, argument in enumerate(node.args):
+            if index in function.literals:
+                arguments.append(self._const(self._checked.constants[argument]))
+                continue
+            parameter, kind, value = function.parameter(index), self._kind(argument), self.make(argument)
+            certain &= parameter.accepts(kind) is True
+            if kind.nullable and not parameter.nullable:
+                kept, again = self._keep(value)
+                tests.append(_is_none(kept))
+                value = again()
+            arguments.append(value)
+        if not certain:
+            plain = [
+                self._const(self._checked.constants[one]) if index in function.literals else self.make(one)
+                for index, one in enumerate(node.args)
+            ]
+            return self._helper(guarded(function.name), *injected, *plain)
+        call = self._helper(function.call, *injected, *arguments)
+        return ast.IfExp(test=_any(tests), body=ast.Constant(None), orelse=call) if tests else call
+
+    def _injected(self, what: str) -> ast.expr:
+        if what == "zone":
+            return self._const(self._checked.environment.zone)
+        return ast.Attribute(value=_load(CONTEXT), attr=what, ctx=ast.Load())
+
+    def _special(self, name: str, arguments: list[ast.expr]) -> ast.expr:
+        match name:
+            case "coalesce":
+                return self._coalesce(arguments)
+            case "choose":
+                return self._choose(arguments)
+            case "lookup":
+                table, *rest = arguments
+                assert isinstance(table, ast.Constant)  # noqa: S101 - the checker lets nothing else pass
+                held = self._const(self._checked.environment.lookups[str(table.value)])
+                return self._helper(functions_identity.lookup, held, *(self.make(one) for one in rest))
+            case "unique_value":
+                assert isinstance(arguments[0], ast.Constant)  # noqa: S101 - the checker lets nothing else pass
+                named = ast.Constant(arguments[0].value)
+                return self._helper(functions_identity.unique_value, _load(CONTEXT), named, self.make(arguments[1]))
+            case _:
+                joined = ast.Attribute(value=_load(CONTEXT), attr="joined", ctx=ast.Load())
+                assert isinstance(arguments[0], ast.Constant)  # noqa: S101 - the checker lets nothing else pass
+                return ast.Compare(left=ast.Constant(arguments[0].value), ops=[ast.In()], comparators=[joined])
+
+    def _coalesce(self, arguments: list[ast.expr]) -> ast.expr:
+        """The first value there is; what follows it is not evaluated."""
+        result = self.make(arguments[-1])
+        for argument in reversed(arguments[:-1]):
+            kept, again = self._keep(self.make(argument))
+            if self._kind(argument).is_list is False:
+                missing = _is_none(kept)
+            else:
+                missing = self._helper(functions_lists.is_null, kept)
+            result = ast.IfExp(test=missing, body=result, orelse=again())
+        return result
+
+    def _choose(self, arguments: list[ast.expr]) -> ast.expr:
+        """The result behind the first key that equals the value, or the default; no other result is evaluated."""
+        value, *rest = arguments
+        pairs = len(rest) // 2
+        result: ast.expr = self.make(rest[-1]) if len(rest) % 2 else ast.Constant(None)
+        kept, again = self._keep(self.make(value))
+        for index in reversed(range(pairs)):
+            subject = kept if index == 0 else again()
+            test = self._helper(operators.equal, subject, self.make(rest[2 * index]))
+            result = ast.IfExp(test=test, body=self.make(rest[2 * index + 1]), orelse=result)
+        return result

@@ -1,179 +1,196 @@
-"""Text functions."""
+"""Functions on text. Whatever grows is measured before it is built (MOD-36)."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from typing import Any
 
 from anabranch.engine import texts
-from anabranch.engine.expressions.operators import MAX_TEXT
-from anabranch.engine.expressions.problems import EvaluationError
-from anabranch.engine.expressions.registry import expect, function
+from anabranch.engine.expressions.failures import EvaluationError
+from anabranch.engine.expressions.kinds import name_of
+from anabranch.engine.expressions.limits import MAX_SEARCHED, MAX_TEXT, bounded, bounded_list, text_size, too_large
+from anabranch.engine.expressions.patterns import compile_pattern
+from anabranch.engine.expressions.registry import function
 from anabranch.engine.values import fold as fold_text
-from anabranch.model.enums import ValueType
 
-_SEARCHED = 4096
-
-
-@function(1)
-def trim(text: Any) -> str:
-    return str(expect(text, str).strip())
+_NO_DIGITS = re.compile(r"[^0-9]+")
 
 
-@function(1)
-def collapse_spaces(text: Any) -> str:
-    return texts.collapse_spaces(expect(text, str))
+@function("text", gives="text*")
+def trim(text: str) -> str:
+    return text.strip()
 
 
-@function(1)
-def upper(text: Any) -> str:
-    return str(expect(text, str).upper())
+@function("text", gives="text*")
+def collapse_spaces(text: str) -> str:
+    return texts.collapse_spaces(text)
 
 
-@function(1)
-def lower(text: Any) -> str:
-    return str(expect(text, str).lower())
+@function("text", gives="text*")
+def upper(text: str) -> str:
+    return bounded(text.upper())
 
 
-@function(1)
-def title(text: Any) -> str:
-    return texts.title(expect(text, str))
+@function("text", gives="text*")
+def lower(text: str) -> str:
+    return bounded(text.lower())
 
 
-@function(1, name="fold")
-def fold_(text: Any) -> str:
-    return fold_text(expect(text, str))
+@function("text", gives="text*")
+def title(text: str) -> str:
+    return bounded(texts.title(text))
 
 
-def _count(value: Any) -> int:
-    number = expect(value, int)
-    if number < 0:
-        raise EvaluationError("needs a count of 0 or more")
-    return int(number)
+@function("text", gives="text*")
+def strip_accents(text: str) -> str:
+    return bounded(texts.strip_accents(text))
 
 
-@function(2)
-def left(text: Any, count: Any) -> str:
-    return str(expect(text, str)[: _count(count)])
+@function("text", gives="text*")
+def to_ascii(text: str) -> str:
+    return bounded(texts.to_ascii(text))
 
 
-@function(2)
-def right(text: Any, count: Any) -> str:
-    number = _count(count)
-    return str(expect(text, str)[-number:]) if number else ""
+@function("text", gives="text*")
+def fold(text: str) -> str:
+    return bounded(fold_text(text))
 
 
-@function(2, 3)
-def substring(text: Any, start: Any, count: Any = MAX_TEXT) -> str:
-    """From a position counted from 0."""
-    first = _count(start)
-    return str(expect(text, str)[first : first + _count(count)])
+@function("text", gives="text*")
+def digits_only(text: str) -> str:
+    return _NO_DIGITS.sub("", text)
 
 
-@function(3)
-def replace(text: Any, old: Any, new: Any) -> str:
-    if not expect(old, str):
-        raise EvaluationError("needs something to look for")
-    return str(expect(text, str).replace(old, expect(new, str)))
+@function("text", gives="integer*")
+def length(text: str) -> int:
+    """The number of characters."""
+    return len(text)
 
 
-@function(1, result=ValueType.INTEGER)
-def length(text: Any) -> int:
-    return len(expect(text, str))
+def _count(count: int, name: str) -> int:
+    if count < 0:
+        raise EvaluationError(f"{name}() takes a count of 0 or more")
+    return count
 
 
-def _padding(text: Any, width: Any, filler: Any) -> tuple[str, int, str]:
-    if len(expect(filler, str)) != 1:
-        raise EvaluationError("pads with exactly one character")
-    size = _count(width)
-    if size > MAX_TEXT:
-        raise EvaluationError(f"pads to at most {MAX_TEXT} characters")
-    return expect(text, str), size, filler
+@function("text", "integer", gives="text*")
+def left(text: str, count: int) -> str:
+    return text[: _count(count, "left")]
 
 
-@function(2, 3)
-def pad_left(text: Any, width: Any, filler: Any = " ") -> str:
-    body, size, char = _padding(text, width, filler)
-    return body.rjust(size, char)
+@function("text", "integer", gives="text*")
+def right(text: str, count: int) -> str:
+    return text[max(0, len(text) - _count(count, "right")) :]
 
 
-@function(2, 3)
-def pad_right(text: Any, width: Any, filler: Any = " ") -> str:
-    body, size, char = _padding(text, width, filler)
-    return body.ljust(size, char)
+@function("text", "integer", "integer", gives="text*", optional=1)
+def substring(text: str, start: int, count: int | None = None) -> str:
+    """The characters from `start`, which counts from 0; all that follow, or `count` of them."""
+    if start < 0:
+        raise EvaluationError("substring() takes a start of 0 or more")
+    return text[start:] if count is None else text[start : start + _count(count, "substring")]
 
 
-@function(2, result=ValueType.BOOLEAN)
-def starts_with(text: Any, part: Any) -> bool:
-    return bool(expect(text, str).startswith(expect(part, str)))
+@function("text", "text", "text", gives="text*")
+def replace(text: str, old: str, new: str) -> str:
+    if not old:
+        raise EvaluationError("replace() needs a text to look for that is not empty")
+    found = text.count(old)
+    if found and text_size(text) + found * (text_size(new) - text_size(old)) > MAX_TEXT:
+        raise too_large()
+    return text.replace(old, new)
 
 
-@function(2, result=ValueType.BOOLEAN)
-def ends_with(text: Any, part: Any) -> bool:
-    return bool(expect(text, str).endswith(expect(part, str)))
+def _padding(text: str, width: int, fill: str, name: str) -> str:
+    if len(fill) != 1:
+        raise EvaluationError(f"{name}() fills with a single character")
+    missing = max(0, width - len(text))
+    if text_size(fill) * missing + text_size(text) > MAX_TEXT:
+        raise too_large()
+    return fill * missing
 
 
-@function(2, result=ValueType.BOOLEAN)
-def contains(text: Any, part: Any) -> bool:
-    return expect(part, str) in expect(text, str)
+@function("text", "integer", "text", gives="text*", optional=1)
+def pad_left(text: str, width: int, fill: str = " ") -> str:
+    return _padding(text, width, fill, "pad_left") + text
 
 
-@lru_cache(maxsize=256)
-def _pattern(source: str) -> re.Pattern[str]:
-    return re.compile(source)
+@function("text", "integer", "text", gives="text*", optional=1)
+def pad_right(text: str, width: int, fill: str = " ") -> str:
+    return text + _padding(text, width, fill, "pad_right")
 
 
-@function(2, result=ValueType.BOOLEAN)
-def matches(text: Any, pattern: Any) -> bool:
-    return _pattern(expect(pattern, str)).search(_searched(text)) is not None
+@function("text", "text", gives="boolean*")
+def starts_with(text: str, start: str) -> bool:
+    return text.startswith(start)
 
 
-@function(3)
-def regex_replace(text: Any, pattern: Any, new: Any) -> str:
-    put = expect(new, str)
-    return _pattern(expect(pattern, str)).sub(lambda _found: put, _searched(text))
+@function("text", "text", gives="boolean*")
+def ends_with(text: str, end: str) -> bool:
+    return text.endswith(end)
 
 
-def _searched(text: Any) -> str:
-    if len(expect(text, str)) > _SEARCHED:
-        raise EvaluationError(f"patterns search at most {_SEARCHED} characters")
-    return str(text)
+@function("text", "text", gives="boolean*")
+def contains(text: str, part: str) -> bool:
+    return part in text
 
 
-@function(1)
-def strip_accents(text: Any) -> str:
-    return texts.strip_accents(expect(text, str))
+def _searched(text: str) -> str:
+    if text_size(text) > MAX_SEARCHED:
+        raise EvaluationError(f"patterns search at most {MAX_SEARCHED // 1024} KiB of text; shorten it with left()")
+    return text
 
 
-@function(1)
-def to_ascii(text: Any) -> str:
-    """ASCII letters for Latin ones; what has no counterpart is left out."""
-    return texts.to_ascii(expect(text, str))
+@function("text", "text", gives="boolean*", literals={1: compile_pattern})
+def matches(text: str, pattern: re.Pattern[str]) -> bool:
+    """Whether the pattern is found anywhere in the text; `^` and `$` tie it to the ends."""
+    return pattern.search(_searched(text)) is not None
 
 
-@function(1)
-def digits_only(text: Any) -> str:
-    return "".join(char for char in expect(text, str) if "0" <= char <= "9")
+@function("text", "text", "text", gives="text*", literals={1: compile_pattern})
+def regex_replace(text: str, pattern: re.Pattern[str], new: str) -> str:
+    r"""Every match replaced by `new`, where `\1` or `\g<name>` stands for a group of the pattern."""
+    parts: list[str] = []
+    size, end = 0, 0
+    try:
+        for match in pattern.finditer(_searched(text)):
+            part = text[end : match.start()] + match.expand(new)
+            parts.append(part)
+            size += text_size(part)
+            if size > MAX_TEXT:
+                raise too_large()
+            end = match.end()
+    except (re.error, IndexError):
+        raise EvaluationError("regex_replace() cannot use its replacement; write \\\\ for a backslash") from None
+    return bounded("".join(parts) + text[end:])
 
 
-@function(1, None, takes_null=True)
-def concat(*parts: Any) -> str:
-    return "".join(expect(part, str) for part in parts if part is not None)
+# ----------------------------------------------------------------- text and lists
 
 
-@function(1, 2, takes_null=True)
-def join_text(values: Any, separator: Any = "") -> str | None:
-    if values is None or separator is None:
-        return None
-    kept = [expect(value, str) for value in expect(values, list) if value]
-    return expect(separator, str).join(kept) if kept else None
+@function("text?", gives="text!", variadic=True)
+def concat(*parts: str | None) -> str:
+    """The parts one after the other; null counts as empty."""
+    return bounded("".join([part for part in parts if part is not None]))
 
 
-@function(2, gives_list=True, takes_null=True)
-def split(text: Any, separator: Any) -> list[str] | None:
-    if text is None:
+@function("list", "text", gives="text")
+def join_text(values: list[object], separator: str) -> str | None:
+    """The texts of the list with the separator between them, null and empty ones dropped; null when nothing is left."""
+    kept: list[str] = []
+    for value in values:
+        if type(value) is str:
+            if value:
+                kept.append(value)
+        elif value is not None:
+            raise EvaluationError(f"join_text() joins text, not {name_of(value)}; convert it with to_text()")
+    return bounded(separator.join(kept)) if kept else None
+
+
+@function("text?", "text?", gives="list text!")
+def split(text: str | None, separator: str | None) -> list[object]:
+    """The parts of the text, trimmed, without empty ones; null gives the empty list."""
+    if text is None or separator is None:
         return []
-    if separator is None or not expect(separator, str):
-        raise EvaluationError("needs a separator")
-    return [part for part in (one.strip() for one in expect(text, str).split(separator)) if part]
+    if not separator:
+        raise EvaluationError("split() needs a separator that is not empty")
+    return bounded_list([part for part in map(str.strip, text.split(separator)) if part])

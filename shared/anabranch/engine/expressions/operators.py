@@ -1,200 +1,219 @@
-"""Operators at run time: null propagates, types do not mix, sizes are bounded (MOD-36, MOD-40, MOD-41)."""
+"""Operators at run time: null propagates, types never mix, results stay within their limits (MOD-36, MOD-40, MOD-41).
+
+Python's own operators would repeat text, compare a boolean with a number and round a quotient; these do none of that.
+The generated code calls them wherever it cannot be certain of both types.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import datetime
-from decimal import Context, Decimal, DecimalException
+from decimal import ROUND_FLOOR, Context, Decimal, DecimalException
 from typing import Any
 
-from anabranch.engine.expressions.problems import EvaluationError
+from anabranch.engine.expressions.failures import EvaluationError
+from anabranch.engine.expressions.kinds import name_of
+from anabranch.engine.expressions.limits import (
+    DIGITS,
+    EXACT,
+    MAX_TEXT,
+    ROUNDING,
+    SAFE_LENGTH,
+    bounded_integer,
+    text_size,
+    too_large,
+)
 
-MAX_TEXT = 64 * 1024
-MAX_LIST = 100_000
-_CONTEXT = Context(prec=38)
-
-
-def bounded(value: Any) -> Any:
-    """The value, if an expression may build one that large; raises EvaluationError otherwise."""
-    if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise EvaluationError(f"the text is longer than {MAX_TEXT} characters")
-    if isinstance(value, list) and len(value) > MAX_LIST:
-        raise EvaluationError(f"the list is longer than {MAX_LIST} values")
-    return value
-
-
-def kind(value: Any) -> str:
-    """The name of a value's type, for messages."""
-    names = {bool: "boolean", int: "integer", Decimal: "decimal", str: "text", list: "list", bytes: "binary"}
-    return names.get(type(value), "datetime" if isinstance(value, datetime) else type(value).__name__)
+_NUMBERS = frozenset({int, Decimal})
+_ORDERED = frozenset({str, datetime})
+_FLOOR = Context(prec=DIGITS, rounding=ROUND_FLOOR)
 
 
-def is_number(value: Any) -> bool:
-    """True for integers and decimals; a boolean is neither (MOD-3)."""
-    return type(value) is int or isinstance(value, Decimal)
-
-
-def _numbers(left: Any, right: Any, sign: str) -> tuple[Any, Any]:
-    if not (is_number(left) and is_number(right)):
-        raise EvaluationError(f"{kind(left)} {sign} {kind(right)} is not possible; convert one of them")
-    if type(left) is type(right):
-        return left, right
-    return Decimal(left), Decimal(right)
-
-
-def _computed(value: Any) -> Any:
-    if type(value) is int and not -(2**63) <= value < 2**63:
-        raise EvaluationError("the result is outside the 64-bit range")
-    return value
+def add_texts(*parts: str | None) -> str | None:
+    """The parts, certain to be text or null, one after the other."""
+    if None in parts:
+        return None
+    text = "".join(parts)  # type: ignore[arg-type] # no part is null here
+    if len(text) > SAFE_LENGTH and text_size(text) > MAX_TEXT:
+        raise too_large()
+    return text
 
 
 def add(left: Any, right: Any) -> Any:
-    """Sum of numbers, text after text, list after list; null with null."""
     if left is None or right is None:
         return None
     if type(left) is str and type(right) is str:
-        return bounded(left + right)
-    if type(left) is list and type(right) is list:
-        return bounded([*left, *right])
-    one, other = _numbers(left, right, "+")
-    return _computed(_CONTEXT.add(one, other) if isinstance(one, Decimal) else one + other)
+        return add_texts(left, right)
+    return _calculate("+", left, right, int.__add__, EXACT.add)
 
 
 def subtract(left: Any, right: Any) -> Any:
-    """Difference of numbers."""
-    return _arithmetic(left, right, "-", lambda a, b: a - b, _CONTEXT.subtract)
+    return _calculate("-", left, right, int.__sub__, EXACT.subtract)
 
 
 def multiply(left: Any, right: Any) -> Any:
-    """Product of numbers; text is never repeated (MOD-35)."""
-    return _arithmetic(left, right, "*", lambda a, b: a * b, _CONTEXT.multiply)
+    return _calculate("*", left, right, int.__mul__, EXACT.multiply)
 
 
 def divide(left: Any, right: Any) -> Any:
-    """Quotient, always a decimal (MOD-41)."""
-    if left is None or right is None:
-        return None
-    one, other = _numbers(left, right, "/")
-    if other == 0:
-        raise EvaluationError("division by zero")
-    return _CONTEXT.divide(Decimal(one), Decimal(other))
+    """The quotient as a decimal, rounded to 38 digits."""
+    if left is not None and right is not None and type(left) is int and type(right) is int:
+        left = Decimal(left)
+    return _calculate("/", left, right, None, ROUNDING.divide)
 
 
 def floor_divide(left: Any, right: Any) -> Any:
-    """Quotient rounded towards minus infinity."""
-    if right == 0 and left is not None:
-        raise EvaluationError("division by zero")
-    return _arithmetic(left, right, "//", lambda a, b: a // b, _floor)
+    """The quotient rounded towards minus infinity, for integers and decimals alike."""
+    return _calculate("//", left, right, int.__floordiv__, _floor_quotient)
 
 
-def modulo(left: Any, right: Any) -> Any:
-    """Remainder with the sign of the divisor, for integers and decimals alike."""
-    if right == 0 and left is not None:
-        raise EvaluationError("division by zero")
-    return _arithmetic(left, right, "%", lambda a, b: a % b, lambda a, b: a - b * _floor(a, b))
+def remainder(left: Any, right: Any) -> Any:
+    """What the floor quotient leaves; it has the sign of the divisor."""
+    return _calculate("%", left, right, int.__mod__, _floor_remainder)
 
 
-def _floor(left: Decimal, right: Decimal) -> Decimal:
-    return _CONTEXT.divide(left, right).to_integral_value(rounding="ROUND_FLOOR")
+def _floor_quotient(left: Decimal, right: Decimal) -> Decimal:
+    quotient = EXACT.divide_int(left, right)
+    exact = EXACT.multiply(quotient, right) == left
+    return quotient if exact or left.is_signed() == right.is_signed() else quotient - 1
 
 
-def _arithmetic(
+def _floor_remainder(left: Decimal, right: Decimal) -> Decimal:
+    rest = EXACT.remainder(left, right)
+    return rest if not rest or rest.is_signed() == right.is_signed() else EXACT.add(rest, right)
+
+
+def _calculate(
+    sign: str,
     left: Any,
     right: Any,
-    sign: str,
-    whole: Callable[[int, int], int],
-    exact: Callable[[Decimal, Decimal], Decimal],
+    of_integers: Callable[[int, int], int] | None,
+    of_decimals: Callable[[Decimal, Decimal], Decimal],
 ) -> Any:
     if left is None or right is None:
         return None
-    one, other = _numbers(left, right, sign)
+    if type(left) not in _NUMBERS or type(right) not in _NUMBERS:
+        raise EvaluationError(f"{sign} cannot join {name_of(left)} and {name_of(right)}; convert one of them first")
+    if right == 0 and sign in {"/", "//", "%"}:
+        raise EvaluationError(f"division by zero in {sign}")
+    if of_integers is not None and type(left) is int and type(right) is int:
+        return bounded_integer(of_integers(left, right))
     try:
-        return _computed(exact(one, other) if isinstance(one, Decimal) else whole(one, other))
-    except DecimalException as problem:
-        raise EvaluationError(f"the result of {sign} cannot be represented") from problem
+        return of_decimals(Decimal(left), Decimal(right))
+    except DecimalException:
+        raise EvaluationError(f"the result of {sign} needs more than {DIGITS} significant digits") from None
 
 
 def negate(value: Any) -> Any:
-    """The number with the other sign."""
     if value is None:
         return None
-    if not is_number(value):
-        raise EvaluationError(f"-{kind(value)} is not possible")
-    return _computed(-value)
+    if type(value) is int:
+        return bounded_integer(-value)
+    if type(value) is Decimal:
+        return value.copy_negate() if value else value
+    raise EvaluationError(f"- cannot negate {name_of(value)}")
 
 
-def equals(left: Any, right: Any) -> bool:
-    """Equality; false across types except integer with decimal; null equals only null."""
+def positive(value: Any) -> Any:
+    if value is None or type(value) in _NUMBERS:
+        return value
+    raise EvaluationError(f"+ takes a number, not {name_of(value)}")
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Equality: across types false except integer with decimal; the empty list equals null, because it is no value."""
     if left is None or right is None:
-        return left is right
-    if is_number(left) and is_number(right):
+        other = right if left is None else left
+        return other is None or (type(other) is list and not other)
+    if type(left) is list or type(right) is list:
+        if type(left) is not type(right) or len(left) != len(right):
+            return False
+        return all(equal(one, other) for one, other in zip(left, right, strict=True))
+    if type(left) is type(right):
         return bool(left == right)
-    return type(left) is type(right) and bool(left == right)
+    return type(left) in _NUMBERS and type(right) in _NUMBERS and left == right
 
 
-def differs(left: Any, right: Any) -> bool:
-    """The complement of `equals`."""
-    return not equals(left, right)
+def not_equal(left: Any, right: Any) -> bool:
+    return not equal(left, right)
 
 
-def _ordered(left: Any, right: Any, sign: str, holds: Callable[[Any, Any], bool]) -> bool:
+def _comparable(left: Any, right: Any) -> bool:
+    """True when both have a value to compare, false with null. Raises EvaluationError across types."""
     if left is None or right is None:
         return False
-    comparable = (is_number(left) and is_number(right)) or (
-        type(left) is type(right) and isinstance(left, str | datetime | bytes)
-    )
-    if not comparable:
-        raise EvaluationError(f"{kind(left)} {sign} {kind(right)} is not possible; convert one of them")
-    return holds(left, right)
+    if type(left) in _NUMBERS and type(right) in _NUMBERS:
+        return True
+    if type(left) is type(right) and type(left) in _ORDERED:
+        return True
+    raise EvaluationError(f"{name_of(left)} and {name_of(right)} have no order; convert one of them first")
 
 
 def less(left: Any, right: Any) -> bool:
-    """Less than; false with null."""
-    return _ordered(left, right, "<", lambda a, b: bool(a < b))
+    return _comparable(left, right) and bool(left < right)
 
 
 def less_or_equal(left: Any, right: Any) -> bool:
-    """At most; false with null."""
-    return _ordered(left, right, "<=", lambda a, b: bool(a <= b))
+    return _comparable(left, right) and bool(left <= right)
 
 
 def greater(left: Any, right: Any) -> bool:
-    """Greater than; false with null."""
-    return _ordered(left, right, ">", lambda a, b: bool(a > b))
+    return _comparable(left, right) and bool(left > right)
 
 
 def greater_or_equal(left: Any, right: Any) -> bool:
-    """At least; false with null."""
-    return _ordered(left, right, ">=", lambda a, b: bool(a >= b))
+    return _comparable(left, right) and bool(left >= right)
 
 
-def contained(value: Any, values: Any) -> bool:
-    """Membership in a list."""
+def member_key(value: Any) -> Hashable:
+    """What equal values have in common; numbers meet as numbers, a boolean meets only booleans."""
+    return (bool, value) if type(value) is bool else value
+
+
+def is_member(value: Any, values: Any) -> bool:
+    """Whether the list holds the value; a missing list holds nothing."""
     if values is None:
         return False
-    if not isinstance(values, list):
-        raise EvaluationError(f"`in` needs a list, not {kind(values)}; use contains() for text")
-    return any(equals(value, one) for one in values)
+    if type(values) is not list:
+        raise EvaluationError(f"in looks into a list, not into {name_of(values)}; use contains() for text")
+    if type(value) is list:
+        raise EvaluationError("in looks for a single value, not for a list")
+    if type(value) is str:
+        return value in values
+    return any(equal(value, one) for one in values)
 
 
-def not_contained(value: Any, values: Any) -> bool:
-    """The complement of membership."""
-    return not contained(value, values)
+def is_no_member(value: Any, values: Any) -> bool:
+    return not is_member(value, values)
 
 
 def truth(value: Any) -> bool:
-    """A boolean as a condition; null counts as false."""
-    if value is None:
+    """A boolean as a condition; null counts as false (MOD-40)."""
+    if value is True:
+        return True
+    if value is False or value is None:
         return False
-    if value is True or value is False:
-        return bool(value)
-    raise EvaluationError(f"a condition must be true or false, not {kind(value)}")
+    raise EvaluationError(f"a condition must be true, false or null, not {name_of(value)}; compare it with something")
 
 
-def item(values: Any, index: Any) -> Any:
-    """The list's value at an index; null outside the list."""
+def negation(value: Any) -> bool:
+    return not truth(value)
+
+
+def pick(values: Any, index: Any) -> Any:
+    """The value of a list at an index, from the end where negative; null out of range (MOD-34)."""
     if values is None or index is None:
         return None
-    if not isinstance(values, list) or type(index) is not int:
-        raise EvaluationError(f"only a list can be indexed, by an integer, not {kind(values)}[{kind(index)}]")
+    if type(values) is not list:
+        raise EvaluationError(f"an index needs a list, not {name_of(values)}; use substring() for text")
+    if type(index) is not int:
+        raise EvaluationError(f"an index is an integer, not {name_of(index)}")
     return values[index] if -len(values) <= index < len(values) else None
+
+
+def make_list(*values: Any) -> list[Any]:
+    """The values as a list."""
+    for value in values:
+        if type(value) is list:
+            raise EvaluationError("a list cannot hold a list; join them with union()")
+    return list(values)

@@ -1,0 +1,68 @@
+"""Functions that give an identity its names and numbers, and the tables kept with the configuration.
+
+A drawn value is no function of the inputs alone: who asks gets what is reserved for the object, and where nothing is
+reserved yet the evaluation stops, to be taken up again once the draw is settled (SYN-64 to SYN-67).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from anabranch.engine.expressions.context import EvalContext
+from anabranch.engine.expressions.failures import EvaluationError, NeedsDraw
+from anabranch.engine.expressions.kinds import name_of
+from anabranch.engine.expressions.limits import bounded
+from anabranch.engine.expressions.registry import function
+
+MAX_NUMBERED = 10_000
+
+
+@function("text", "integer", "integer", gives="list text*")
+def numbered(base: str, first: int, last: int) -> list[str]:
+    """`base`, then `base` with each number from `first` to `last` at its end, or before the last `@` (SYN-64)."""
+    if not base.strip():
+        raise EvaluationError("numbered() needs a base that is not blank; give another with coalesce() or choose()")
+    if last - first >= MAX_NUMBERED:
+        raise EvaluationError(f"numbered() makes at most {MAX_NUMBERED:,} candidates")
+    name, at, domain = base.rpartition("@")
+    stem, end = (name, at + domain) if at else (base, "")
+    bounded(base + str(last))
+    return [base, *(f"{stem}{number}{end}" for number in range(first, last + 1))]
+
+
+def unique_value(context: EvalContext, name: str, candidates: Any) -> str | None:
+    """The value reserved for this object among the candidates; null for null (SYN-64). Raises NeedsDraw."""
+    if candidates is None:
+        return None
+    if type(candidates) is not list:
+        raise EvaluationError(f"unique_value() takes a list of candidates, not {name_of(candidates)}")
+    for one in candidates:
+        if one is not None and type(one) is not str:
+            raise EvaluationError(
+                f"unique_value() draws text, not {name_of(one)}; convert the candidates with to_text()"
+            )
+    offered = tuple(dict.fromkeys(one for one in candidates if one is not None and one.strip()))
+    if not offered:
+        return None
+    if context.draw is None:
+        raise NeedsDraw(name, offered)
+    return context.draw(name, offered)
+
+
+@function("text", "integer", gives="integer*")
+def stable_number(text: str, count: int) -> int:
+    """A number from 0 to `count` - 1 that belongs to the text for ever: its SHA-256 digest modulo `count`."""
+    if count < 1:
+        raise EvaluationError("stable_number() takes a count of 1 or more")
+    return int.from_bytes(sha256(text.encode("utf-8")).digest()) % count
+
+
+def lookup(table: Mapping[str, str], key: Any, default: Any = None) -> Any:
+    """The table's value for the key, compared code point by code point; a missing key gives the default (MOD-49)."""
+    if key is None:
+        return None
+    if type(key) is not str:
+        raise EvaluationError(f"lookup() takes text as its key, not {name_of(key)}; convert it with to_text()")
+    return table.get(key, default)
