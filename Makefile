@@ -30,6 +30,7 @@ format: environment ## Format the code and repair what the linter can
 
 docs: environment ## Write the generated pages of docs/reference anew
 	@$(BIN)/python tools/reference_pages.py
+	@$(BIN)/python -m anabranch.console.cli.reference > docs/reference/cli.md
 
 coverage-of-behaviours: environment ## List which specified behaviours a test proves, and which none does
 	@$(BIN)/python tools/coverage_of_behaviours.py $(ARGS)

@@ -1,7 +1,7 @@
 """The generated pages of docs/reference/: written from the code that acts, so that they cannot say something else.
 
 `python tools/reference_pages.py` writes them; with `--check` it writes nothing and names the pages that are out of
-date. The command line's own page is not among them.
+date. The command line's own page is not among them: `anabranch.console.cli.reference` writes it.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ def functions_page() -> str:
     return (
         f"{_GENERATED}# Functions of the expression language\n\n"
         "An argument in brackets may be left out, `?` behind one means that null is taken as it is: everywhere else\n"
-        "null in gives null out. `a value` as a result depends on the arguments. What each function does is told in the\n"
-        "[configuration guide](../guide/configuration.md#expressions).\n\n"
+        "null in gives null out. `a value` as a result depends on the arguments. What each function does is told in\n"
+        "the [configuration guide](../guide/configuration.md#expressions).\n\n"
         f"| function | arguments | gives |\n|---|---|---|\n{rows}"
     )
 
 
 def _function_row(one: Function) -> str:
-    shown = [parameter.label for parameter in one.parameters]
+    shown = [parameter.label + "?" * parameter.nullable for parameter in one.parameters]
     for place in range(one.required, len(shown)):
         shown[place] = f"[{shown[place]}]"
     arguments = ", ".join(shown).replace("|", "\\|") + (", ..." if one.variadic else "")

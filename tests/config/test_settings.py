@@ -26,7 +26,7 @@ class Extended(ServiceSettings, frozen=True, kw_only=True):
 
 def test_defaults_need_the_two_servers_only() -> None:
     settings = load_settings(ServiceSettings, environ=NEEDED)
-    assert (settings.lease_seconds, settings.heartbeat_seconds, settings.drain_seconds) == (6.0, 1.5, 45.0)
+    assert (settings.lease_seconds, settings.drain_seconds) == (6.0, 45.0)
     assert settings.redis_cache_url == settings.redis_url
     assert (settings.publish_window, settings.concurrency, settings.lookup_cache) == (1000, 1, True)
 

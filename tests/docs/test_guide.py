@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.docs.guide_page import ShownCommand, ShownFile, comparable, parts
 
 from anabranch.console.local_fleet import LocalFleet, Service, Surroundings
-from tests.docs.guide_page import ShownCommand, ShownFile, comparable, parts
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
 FIRST = GUIDE / "first-configuration.md"

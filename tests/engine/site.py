@@ -39,12 +39,12 @@ HR, SECOND = TypeId(1), TypeId(2)
 """The numbers of the first object types."""
 
 
-def attributes(*names: str, **typed: Attribute | ValueType | Mapping[str, Any]) -> dict[str, Attribute]:
+def attributes(*names: str, **typed: ValueType | Mapping[str, Any]) -> dict[str, Attribute]:
     """Attributes by name: text ones, and others by type or by their fields."""
     found = {name: an_attribute(name) for name in names}
     for name, given in typed.items():
-        fields = {"type": given} if isinstance(given, ValueType) else given
-        found[name] = given if isinstance(given, Attribute) else an_attribute(name, **fields)
+        fields: Mapping[str, Any] = {"type": given} if isinstance(given, ValueType) else given
+        found[name] = an_attribute(name, **fields)
     return found
 
 
@@ -56,7 +56,8 @@ def a_mapping(to: str, source: str | None = None, *, expression: str | None = No
         origin = Source(expression=expression)
     else:
         origin = Source(attribute=source or to)
-    return MappingRecord(**({"key": to, "to": to, "source": origin} | fields))
+    named: dict[str, Any] = {"key": to, "to": to, "source": origin}
+    return MappingRecord(**(named | fields))
 
 
 def a_rule(system: str, *mappings: MappingRecord, **fields: Any) -> Rule:

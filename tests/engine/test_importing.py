@@ -26,7 +26,8 @@ def settled(
 ) -> Any:
     """The outcome for a row with `doc` beside a CSO with `stored` (None: no CSO) whose managers are `held`."""
     state, fingerprint = fields.pop("state", CsoState.NORMAL), fields.pop("known", None)
-    row = a_staged_row(**({"doc": STORED if doc is None else doc, "seq_before_read": 1} | fields))
+    defaults: dict[str, Any] = {"doc": STORED if doc is None else doc, "seq_before_read": 1}
+    row = a_staged_row(**(defaults | fields))
     cso = None if stored is None else a_cso(1, doc=stored, state=state, fingerprint=fingerprint)
     return settle(row, cso, [CsoRef(CsoId(1), "manager", raw, None, None) for raw in held], ATTRIBUTES)
 
@@ -86,9 +87,7 @@ def test_differences_that_the_types_call_equal_are_none(doc: Document) -> None:
 
 
 @pytest.mark.behaviour("IMP-17", "IMP-19")
-@pytest.mark.parametrize(
-    "fields", [{"fingerprint": b"new"}, {"partition": "other"}, {"secondary": "cn=ann"}]
-)
+@pytest.mark.parametrize("fields", [{"fingerprint": b"new"}, {"partition": "other"}, {"secondary": "cn=ann"}])
 def test_what_is_only_remembered_is_written_without_a_new_number(fields: dict[str, Any]) -> None:
     outcome = settled(known=b"old", **fields)
 

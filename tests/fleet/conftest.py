@@ -99,7 +99,9 @@ def peace(ground: Ground, founded: Template) -> Peace:
             assert line is not None
             outcome, sums = await site.outcome(), await site.sums()
             numbers = [run.run.run for run in runs]
-            done = await site.connection.fetch("SELECT id FROM batch WHERE state = 'done' AND run_id = ANY($1)", numbers)
+            done = await site.connection.fetch(
+                "SELECT id FROM batch WHERE state = 'done' AND run_id = ANY($1)", numbers
+            )
             await asyncio.to_thread(site.fleet.stop)  # gently: what is still to be told is told at the end
             return Peace(outcome, runs, sums, {row["id"] for row in done}, line.trace_id, collector)
 

@@ -29,9 +29,7 @@ def test_every_span_of_a_cycle_belongs_to_its_one_trace(peace: Peace, spans: lis
 
 
 @pytest.mark.behaviour("FLT-25")
-def test_batches_hang_under_steps_steps_under_runs_and_runs_under_the_execution(
-    peace: Peace, spans: list[Any]
-) -> None:
+def test_batches_hang_under_steps_steps_under_runs_and_runs_under_the_execution(peace: Peace, spans: list[Any]) -> None:
     (root,) = [span for span in spans if span.name == Span.EXECUTION.value]
     runs, steps = _ids(spans, Span.RUN), _ids(spans, Span.STEP)
     assert not root.parent_span_id

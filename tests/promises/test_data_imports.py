@@ -75,6 +75,20 @@ async def test_staged_rows_come_back_by_ranges_until_the_run_has_ended_and_is_pu
         assert await unit.order_proposals(RUN, "match") == 0
 
 
+@pytest.mark.behaviour("IMP-3")
+async def test_a_discarded_partition_loses_what_was_staged_before_and_keeps_what_comes_with_it(
+    data_keeper: DataKeeper,
+) -> None:
+    seen = [SeenHashes(p, 1, PERSON, p.encode() * 16) for p in ("a", "b")]
+    await write(data_keeper, Changes(import_rows=[a_staged_row(n, partition=p) for n, p in ((1, "a"), (2, "b"))]))
+    await write(data_keeper, Changes(import_seen=seen))
+    again = Changes(import_rows=[a_staged_row(3, partition="a")], import_seen=seen[:1], discard_partitions=["a"])
+    await write(data_keeper, again)
+    async with data_keeper.reader() as reader:
+        assert [row.id for row in await reader.import_rows(RUN, 1, 9)] == [2, 3]
+        assert [page[0] async for page in reader.import_seen(RUN)] == ["a", "b"]
+
+
 async def test_what_was_seen_comes_page_by_page_in_order(data_keeper: DataKeeper) -> None:
     pages = [SeenHashes(p, n, PERSON, f"{p}{n:015}".encode()) for p in ("b", "a") for n in range(20, 0, -1)]
     await write(data_keeper, Changes(import_seen=[*pages, SeenHashes("a", 1, TypeId(2), b"x" * 16)]))

@@ -31,75 +31,9 @@ def match(attribute: str, equals: str) -> Plan:
 def an_organisation(place: Path) -> Plan:
     """HR (CSV) projects people and teams; the directory (one LDIF file) gets accounts and groups."""
     return {
-        "metaverse": {
-            "person": {
-                "attributes": {
-                    "number": text(),
-                    "name": text(),
-                    "dept": text(),
-                    "phone": text(),
-                    "manager": reference("person"),
-                },
-                "deletion": {"rule": "when-authoritative-source-disconnected", "systems": ["hr"], "grace": "0d"},
-            },
-            "team": {
-                "attributes": {
-                    "number": text(),
-                    "name": text(),
-                    "members": reference("person", **{"multi-valued": True}),
-                },
-                "deletion": {"rule": "when-authoritative-source-disconnected", "systems": ["hr"], "grace": "0d"},
-            },
-        },
+        "metaverse": _metaverse(),
         "systems": {"hr": _hr(place), "directory": _directory(place)},
-        "rules": {
-            "hr-person": inbound(
-                "hr",
-                "person",
-                project=True,
-                match=[match("id", "number")],
-                mappings={
-                    "id": flow("number", "id"),
-                    "name": flow("name"),
-                    "dept": flow("dept"),
-                    "phone": flow("phone", priority=1),
-                    "manager": flow("manager"),
-                },
-            ),
-            "hr-team": inbound(
-                "hr",
-                "team",
-                "team",
-                order=20,
-                project=True,
-                match=[match("id", "number")],
-                mappings={"id": flow("number", "id"), "name": flow("name"), "members": flow("members")},
-            ),
-            "account": outbound(
-                "directory",
-                "account",
-                mappings={
-                    "uid": flow("uid", "number"),
-                    "dn": flow("dn", expression='"uid=" + escape_dn(mv["number"]) + ",ou=people,dc=x"'),
-                    "cn": flow("cn", "name"),
-                    "ou": flow("ou", "dept"),
-                    "phone": flow("telephoneNumber", "phone"),
-                    "manager": flow("manager"),
-                },
-            ),
-            "group": outbound(
-                "directory",
-                "group",
-                "team",
-                order=20,
-                mappings={
-                    "cn": flow("cn", "number"),
-                    "dn": flow("dn", expression='"cn=" + escape_dn(mv["number"]) + ",ou=teams,dc=x"'),
-                    "description": flow("description", "name"),
-                    "member": flow("member", "members"),
-                },
-            ),
-        },
+        "rules": _rules(),
         "run-profiles": {
             "import": {"kind": "full-import", "system": "hr"},
             "sync": {"kind": "delta-sync", "system": "hr"},
@@ -109,6 +43,80 @@ def an_organisation(place: Path) -> Plan:
             "housekeeping": {"kind": "housekeeping"},
         },
         "executions": {"cycle": {"groups": [["import"], ["sync"], ["export"], ["confirm"]]}},
+    }
+
+
+def _metaverse() -> Plan:
+    return {
+        "person": {
+            "attributes": {
+                "number": text(),
+                "name": text(),
+                "dept": text(),
+                "phone": text(),
+                "manager": reference("person"),
+            },
+            "deletion": {"rule": "when-authoritative-source-disconnected", "systems": ["hr"], "grace": "0d"},
+        },
+        "team": {
+            "attributes": {
+                "number": text(),
+                "name": text(),
+                "members": reference("person", **{"multi-valued": True}),
+            },
+            "deletion": {"rule": "when-authoritative-source-disconnected", "systems": ["hr"], "grace": "0d"},
+        },
+    }
+
+
+def _rules() -> Plan:
+    return {
+        "hr-person": inbound(
+            "hr",
+            "person",
+            project=True,
+            match=[match("id", "number")],
+            mappings={
+                "id": flow("number", "id"),
+                "name": flow("name"),
+                "dept": flow("dept"),
+                "phone": flow("phone", priority=1),
+                "manager": flow("manager"),
+            },
+        ),
+        "hr-team": inbound(
+            "hr",
+            "team",
+            "team",
+            order=20,
+            project=True,
+            match=[match("id", "number")],
+            mappings={"id": flow("number", "id"), "name": flow("name"), "members": flow("members")},
+        ),
+        "account": outbound(
+            "directory",
+            "account",
+            mappings={
+                "uid": flow("uid", "number"),
+                "dn": flow("dn", expression='"uid=" + escape_dn(mv["number"]) + ",ou=people,dc=x"'),
+                "cn": flow("cn", "name"),
+                "ou": flow("ou", "dept"),
+                "phone": flow("telephoneNumber", "phone"),
+                "manager": flow("manager"),
+            },
+        ),
+        "group": outbound(
+            "directory",
+            "group",
+            "team",
+            order=20,
+            mappings={
+                "cn": flow("cn", "number"),
+                "dn": flow("dn", expression='"cn=" + escape_dn(mv["number"]) + ",ou=teams,dc=x"'),
+                "description": flow("description", "name"),
+                "member": flow("member", "members"),
+            },
+        ),
     }
 
 

@@ -80,11 +80,6 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         if not self.redis_cache_url:
             msgspec.structs.force_setattr(self, "redis_cache_url", self.redis_url)
 
-    @property
-    def heartbeat_seconds(self) -> float:
-        """A quarter of the lease: three heartbeats may be lost before a batch is."""
-        return self.lease_seconds / 4
-
     def shown(self) -> dict[str, Any]:
         """Every setting as it may be shown: secrets as `***`, URLs without their passwords."""
         return shown(self)

@@ -32,6 +32,7 @@ from anabranch.engine.scope import ScopeProblem, scope_node
 from anabranch.model.configuration import Attribute, Configuration, MatchCondition, Rule
 from anabranch.model.configuration import Mapping as MappingRecord
 from anabranch.model.enums import Direction, ValueType
+from anabranch.model.errors import Permanent
 from anabranch.model.identity import TypeId
 from anabranch.model.objects import Document
 from anabranch.model.registry import Registry, Revision
@@ -40,7 +41,16 @@ _FLOW_ARGUMENTS = ("cs", "mv", "ctx", "live", "offers", "failures")
 
 
 def compile_revision(revision: Revision, zones: Mapping[str, tzinfo]) -> Compiled:
-    """The revision, ready to be executed; `zones` holds every time zone it names."""
+    """The revision, ready to be executed; `zones` holds every time zone it names.
+
+    Raises Permanent when one is not there.
+    """
+    unknown = sorted(zone_names(revision.configuration) - zones.keys())
+    if unknown:
+        raise Permanent(
+            f"revision {revision.version}: no time zone {', '.join(map(repr, unknown))} on this machine; install the "
+            "time zone database or name another zone"
+        )
     return _Compiler(revision, zones).compile()
 
 

@@ -22,8 +22,6 @@ from anabranch.model.identity import SystemId, TypeId
 from anabranch.model.objects import Document
 from anabranch.model.registry import Registry, Revision
 
-Values = Mapping[str, Any]
-"""Attribute name to engine value or list, as expressions see them."""
 Failure = tuple[int, str, str]
 """Index of the mapping that failed, error kind, message."""
 

@@ -1,8 +1,8 @@
 """The heartbeat: a thread of its own, with a connection of its own.
 
 A worker that computes for ten seconds without yielding still holds its batch, because nothing here runs on its event
-loop. Every quarter of a lease the beat writes the worker's row and renews its claims; a beat that fails is tried again
-at once with a new connection, and while none succeeds the trusted time of each hold simply runs out.
+loop. Every quarter of a lease the beat writes the worker's row and renews its claims; the next beat after one
+that failed has a new connection, and while none succeeds the trusted time of each hold simply runs out.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Heartbeat:
         self.last_beat = asked_at
 
     async def _pause(self) -> None:
+        # Three beats of a lease may be lost before a batch is.
         await asyncio.to_thread(self._stop.wait, self._lease / 4)
 
     async def _drop(self, heart: Heart | None) -> None:

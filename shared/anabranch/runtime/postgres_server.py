@@ -61,7 +61,7 @@ _SETTINGS = {
     "logging_collector": "off",
     "log_destination": "stderr",
 }
-_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
 class PostgresServer:

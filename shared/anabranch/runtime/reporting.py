@@ -1,15 +1,16 @@
-"""What a worker tells about its batches: spans, figures, live progress.
+"""What a worker tells about its batches: spans and figures.
 
-Spans are made of what the rows say; figures are counted in this process; progress is written to Redis at most once a
-second a run, outside any transaction, from committed figures alone. Nothing here can slow down or fail a batch.
+Spans are made of what the rows say, figures are counted in this process, both after the commit they tell of. Nothing
+here can slow down or fail a batch.
 """
 
 from __future__ import annotations
 
 import logging
 
-from anabranch.bus.port import Bus, BusUnavailable
+from anabranch.bus.port import Bus
 from anabranch.model.enums import WorkerKind
+from anabranch.model.errors import Retryable
 from anabranch.model.fleet import Claimed, Closed
 from anabranch.runtime.clock import epoch_ns
 from anabranch.runtime.spans import close_spans
@@ -92,5 +93,5 @@ class Reporter:
         try:
             await close_spans(self._telemetry, self._overview, closed)
             await self._bus.drop_tokens(closed.run, [closed.ordinal])
-        except BusUnavailable as fault:
+        except Retryable as fault:
             LOG.debug("%s", fault)

@@ -70,6 +70,15 @@ class MemoryReader(MemoryImportReading):
             or (turns_at is not None and turns_at <= due.now)
         )
 
+    async def metaverse_moved(self, system: SystemId, run: RunId, mvo_types: Sequence[TypeId]) -> bool:
+        matched = [
+            one.start_seq or 0
+            for one in self._tables.runs.values()
+            if one.system == system and one.id != run and self._has_closed(one.id, "match.settle")
+        ]
+        since = max(matched, default=0)
+        return any(mvo.type_id in mvo_types and mvo.change_seq > since for mvo in self._tables.mvos.values())
+
     async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]:
         found = (self._tables.mvos.get(mvo_id) for mvo_id in sorted(set(ids)))
         return [mvo for mvo in found if mvo is not None]

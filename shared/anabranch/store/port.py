@@ -180,6 +180,10 @@ class Reader(Protocol):
     async def due_csos(self, due: Due, lo: int, hi: int) -> list[Cso]:
         """CSOs of the range that `due` selects now."""
 
+    async def metaverse_moved(self, system: SystemId, run: RunId, mvo_types: Sequence[TypeId]) -> bool:
+        """Whether an MVO of these types has changed since the system's last sync, other than this run, that settled its
+        matches began; an unjoined object may find a partner then that was not there before (SYN-2)."""
+
     async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]: ...
 
     async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:

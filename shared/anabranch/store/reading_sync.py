@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from anabranch.model.enums import GuardPoint
-from anabranch.model.identity import MvoId, RunId, TypeId
+from anabranch.model.identity import MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Cso, GuardOp, KeyHit, Mvo, MvoRef, Proposal, Reservation
 from anabranch.store.due import due_set
+from anabranch.store.pool import one_row
 from anabranch.store.port import Due, IdRange
 from anabranch.store.reading_ranges import cut, pick
 from anabranch.store.reading_rows import cso_of, mvo_of
@@ -31,6 +32,10 @@ class SyncReading:
     async def due_csos(self, due: Due, lo: int, hi: int) -> list[Cso]:
         name, params = due_set(due)
         return [cso_of(row) for row in await pick(self._connection, "pick_csos", name, lo, hi, *params)]
+
+    async def metaverse_moved(self, system: SystemId, run: RunId, mvo_types: Sequence[TypeId]) -> bool:
+        row = await one_row(self._connection, sql("has_metaverse_moved"), system, run, mvo_types)
+        return bool(row[0])
 
     async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]:
         return [mvo_of(row) for row in await self._connection.fetch(sql("read_mvos"), ids)]

@@ -1,8 +1,9 @@
 """What the planner knows about the tables.
 
 A run fills a table with half a million rows in seconds, and the server's own upkeep looks at it a minute later; until
-then the planner believes the table empty and chooses plans that never end. So the worker that plans a step first has the
-tables looked at that have changed much. A look takes a sample and no lock that anyone waits for; documents are left out.
+then the planner believes the table empty and chooses plans that never end. So the worker that plans a step first has
+the tables looked at that have changed much. A look takes a sample and no lock that anyone waits for; documents are left
+out.
 """
 
 from __future__ import annotations

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 async def write_run_data(connection: Connection, claimed: Claimed, changes: Changes) -> None:
-    """Staged rows, seen hashes, verdicts, proposals and listed operations of `changes` stand under the run."""
+    """Staged rows, seen hashes, verdicts, proposals and listed operations of `changes` stand under the run; what a
+    broken read of a discarded partition had staged is gone before (IMP-3)."""
+    if changes.discard_partitions:
+        await connection.execute(sql("discard_import_rows"), claimed.run, changes.discard_partitions)
+        await connection.execute(sql("discard_import_seen"), claimed.run, changes.discard_partitions)
     if changes.import_rows:
         await _add_import_rows(connection, claimed.run, changes.import_rows)
     if changes.import_seen:

@@ -51,7 +51,7 @@ def test_every_command_helps_with_an_example(path: tuple[str, ...], capsys: pyte
 
 def test_the_first_help_page_tells_what_each_command_tells_itself() -> None:
     context = click.Context(cli)
-    for name, (_, line) in cli.lazy.items():  # type: ignore[attr-defined]
+    for name, (_, line) in cli.lazy.items():
         command = cli.get_command(context, name)
         assert command is not None
         assert command.get_short_help_str(200) == line.rstrip(".") or (command.help or "").startswith(line)

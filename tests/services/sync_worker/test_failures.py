@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.services.driver import World
 from tests.services.organisation import flow
 
 
-def with_number(world: World, **more: object) -> None:
+def with_number(world: World, **more: Any) -> None:
     """The department must be a number."""
     world.plan["rules"]["hr-person"]["mappings"]["dept"] = flow(
         "dept", expression='to_text(to_integer(cs["dept"]) + 1)', **more

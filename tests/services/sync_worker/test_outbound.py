@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.services.driver import World
 from tests.services.organisation import Plan, flow, outbound, text
@@ -11,7 +13,7 @@ from anabranch.model.enums import CsoState, ExportKind, JoinType
 SALES = {"attribute": "dept", "operator": "equals", "value": "Sales"}
 
 
-def phonebook(world: World, **rule: object) -> Plan:
+def phonebook(world: World, **rule: Any) -> Plan:
     """A second target: a CSV file of telephone numbers."""
     world.plan["systems"]["phonebook"] = {
         "connector": "csv",
@@ -100,7 +102,11 @@ async def test_an_unsent_create_vanishes_with_its_person(any_world: World) -> No
 @pytest.mark.behaviour("SYN-80", "SYN-82")
 @pytest.mark.parametrize(
     ("action", "left", "join"),
-    [("delete", ["p1"], None), ("disconnect", ["p1", "p2"], JoinType.NONE), ("keep", ["p1", "p2"], JoinType.PROVISIONED)],
+    [
+        ("delete", ["p1"], None),
+        ("disconnect", ["p1", "p2"], JoinType.NONE),
+        ("keep", ["p1", "p2"], JoinType.PROVISIONED),
+    ],
 )
 async def test_who_leaves_the_scope_is_deprovisioned_as_the_rule_says(
     world: World, action: str, left: list[str], join: JoinType | None
@@ -139,7 +145,9 @@ async def test_returning_to_scope_cancels_a_delete_that_was_not_sent(any_world: 
 
 
 @pytest.mark.behaviour("SYN-83")
-async def test_of_two_rules_for_one_object_the_first_gives_the_value_and_the_stronger_deprovisions(world: World) -> None:
+async def test_of_two_rules_for_one_object_the_first_gives_the_value_and_the_stronger_deprovisions(
+    world: World,
+) -> None:
     world.plan["rules"]["account"]["deprovision-action"] = "disconnect"
     world.plan["rules"]["account"]["scope"] = SALES
     world.plan["rules"]["second"] = outbound(

@@ -96,7 +96,8 @@ async def test_references_of_and_to_a_leaver_stay_during_grace(world: World) -> 
 
 @pytest.mark.behaviour("IMP-30")
 @pytest.mark.parametrize(
-    ("policy", "state"), [("error", "completed_with_errors"), ("warn", "completed_with_warnings"), ("ignore", "completed")]
+    ("policy", "state"),
+    [("error", "completed_with_errors"), ("warn", "completed_with_warnings"), ("ignore", "completed")],
 )
 async def test_an_unresolved_reference_is_told_as_the_system_wants_it(world: World, policy: str, state: str) -> None:
     world.plan["systems"]["hr"]["unresolved-reference-policy"] = policy

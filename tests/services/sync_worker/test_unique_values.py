@@ -97,7 +97,13 @@ async def test_a_name_that_a_foreign_account_holds_is_not_free(world: World) -> 
     with_logins(world)
     await world.apply()
     world.write(
-        "directory.ldif", "version: 1", "", "dn: uid=Ann,ou=people,dc=x", "objectClass: inetOrgPerson", "uid: Ann", "cn: x"
+        "directory.ldif",
+        "version: 1",
+        "",
+        "dn: uid=Ann,ou=people,dc=x",
+        "objectClass: inetOrgPerson",
+        "uid: Ann",
+        "cn: x",
     )
     await world.run("confirm")
     world.people("p1,Ann")

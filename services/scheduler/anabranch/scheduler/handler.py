@@ -126,7 +126,8 @@ class Watch(_Every):
             LOG.debug("%s", fault)
 
     async def _tidy(self, bus: Bus, kind: WorkerKind) -> None:
-        """What a consumer that is gone had pending goes back to the stream; then the consumer goes too."""
+        """The hints a consumer that is gone had pending are deleted, for its rows are published again when due; then
+        the consumer goes too."""
         orphans = await bus.reclaim(kind, self.around.worker, _RECLAIM_IDLE_MS)
         if orphans:
             await bus.acknowledge(orphans)

@@ -26,6 +26,7 @@ async def plan_assess(task: Task) -> None:
         for one in await reader.due_ranges(gone, task.claimed.batch_size):
             for cso in await reader.due_csos(gone, one.lo, one.hi):
                 changes.guard_ops.append(_listed(cso, "no longer in the source"))
+                changes.count("selected")
         scoped = [one.type_id for one in inbound_types(task) if has_scopes(one)]
         ranges = await reader.due_ranges(due(task, "joined", scoped), task.claimed.batch_size) if scoped else []
     await plan(task, batches_of(ranges), changes)

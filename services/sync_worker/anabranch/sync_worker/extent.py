@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.engine.compiled import InboundType
-from anabranch.engine.expressions import EvalContext
+from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.model.changes import CsoLink, MvoWrite
 from anabranch.model.enums import JoinType, RunKind
 from anabranch.model.identity import TypeId
@@ -17,8 +17,9 @@ from anabranch.runtime.work import Task, system_id
 from anabranch.store.port import Due
 
 
-def due(task: Task, what: str, types: Iterable[TypeId] | None = None) -> Due:
-    """What a step of this run concerns; `types` narrows it to some object types."""
+def due(task: Task, what: str, types: Iterable[TypeId] | None = None, *, everything: bool = False) -> Due:
+    """What a step of this run concerns; `types` narrows it to some object types, `everything` takes in those that are
+    not due by themselves."""
     stamps = task.compiled.revision.inbound_stamps
     selected = task.compiled.types_of(system_id(task)) if types is None else list(types)
     return Due(
@@ -28,13 +29,22 @@ def due(task: Task, what: str, types: Iterable[TypeId] | None = None) -> Due:
         config_version=task.claimed.config_version,
         now=task.claimed.now,
         max_seq=task.claimed.start_seq,
-        everything=task.claimed.kind is RunKind.FULL_SYNC,
+        everything=everything or task.claimed.kind is RunKind.FULL_SYNC,
     )
 
 
-def context(task: Task, draw: Callable[[str, tuple[str, ...]], str] | None = None) -> EvalContext:
+def context(
+    task: Task,
+    held: Callable[[str], str | None] | None = None,
+    draw: Callable[[str, tuple[str, ...]], str] | None = None,
+) -> EvalContext:
     """What an expression sees besides its inputs: the run's pinned instant, the draws (MOD-44)."""
-    return EvalContext(now=task.claimed.now, draw=draw)
+    return EvalContext(now=task.claimed.now, held=held or nothing_drawn, draw=draw)
+
+
+def nothing_drawn(name: str) -> str | None:
+    """Outside `flow` and `reserve` nothing is drawn; an expression that wants it has no value yet."""
+    raise NeedsDraw(name, ())
 
 
 def inbound_types(task: Task) -> list[InboundType]:
@@ -93,6 +103,12 @@ def rewritten(mvo: Mvo, **fields: Any) -> MvoWrite:
         outbound_version=mvo.outbound_version,
     )
     return replace(as_it_is, **fields)
+
+
+def is_settled(task: Task, cso: Cso) -> bool:
+    """True when the CSO's sync row already says that it was evaluated as it is, under these rules, and did not fail."""
+    stamp = task.compiled.revision.inbound_stamps.get(cso.type_id, 0)
+    return not cso.failed and (cso.synced_seq, cso.rule_stamp) == (cso.change_seq, stamp) and cso.config_version > 0
 
 
 def unjoined(cso: Cso, *, released: bool = False) -> CsoLink:

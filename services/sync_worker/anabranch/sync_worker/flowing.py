@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from anabranch.engine.compiled import Failure, InboundType, MetaverseSide
-from anabranch.engine.expressions import NeedsDraw
+from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.engine.flow import Evaluation, evaluate, recall
 from anabranch.engine.keys import key_hash, keys_of
 from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange
@@ -90,28 +90,23 @@ async def flow_range(task: Task) -> None:
 
     def decide(loaded: Loaded) -> Changes:
         changes = Changes()
-
-        def draw(cso: Cso, name: str, offered: tuple[str, ...]) -> str:
-            if cso.mvo_id is not None and (held := loaded.reservations.get((cso.mvo_id, name))):
-                return held.value
-            raise NeedsDraw(name, offered)
-
         for cso in loaded.csos:
-            flow_object(task, changes, loaded, cso, draw)
+            flow_object(task, changes, loaded, cso, None)
         return changes
 
     await decide_and_commit(task, load, decide)
 
 
-def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Draw) -> None:
-    """One object's evaluation, written into `changes`: its values, its errors, or its proposal to draw."""
+def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Draw | None) -> None:
+    """One object's evaluation, written into `changes`: its values, its errors, or (without `draw`) its proposal to
+    draw."""
     mvo = loaded.mvos.get(cso.mvo_id) if cso.mvo_id is not None else None
     if mvo is None:
         return
     inbound = task.compiled.inbound[cso.type_id]
     changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
     cs = with_refs(inbound, cso, loaded.refs.get(cso.id, ()))
-    seen = context(task, lambda name, offered: draw(cso, name, offered))
+    seen = _drawing_context(task, loaded, cso, draw)
     verdict = judge(inbound, cs, seen)
     if verdict.problem is not None:
         fail_object(changes, cso, "scope_error", verdict.problem)
@@ -119,6 +114,8 @@ def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Dr
     if verdict.out:
         if leaving_action(inbound) is OutOfScopeAction.REMAIN_JOINED:
             _retain(task, changes, loaded, cso, inbound, mvo)
+        else:  # its disconnection was held back: a person decided against it
+            changes.count("selected")
         return
     side = task.compiled.metaverse[mvo.type_id]
     others = [other for other in loaded.links.get(mvo.id, ()) if other.id != cso.id]
@@ -128,6 +125,20 @@ def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Dr
         fail_object(changes, cso, kind, f"{inbound.links[index].key}: {message}", inbound.links[index].rule)
         return
     _write(task, changes, loaded, cso, inbound, side, mvo, outcome)
+
+
+def _drawing_context(task: Task, loaded: Loaded, cso: Cso, draw: Draw | None) -> EvalContext:
+    """The context in which the object keeps what it has drawn, and draws what it lacks where draws are settled."""
+
+    def held(name: str) -> str | None:
+        found = loaded.reservations.get((cso.mvo_id, name)) if cso.mvo_id is not None else None
+        if found is None and draw is None:
+            raise NeedsDraw(name, ())
+        return found.value if found is not None else None
+
+    if draw is None:
+        return context(task, held)
+    return context(task, held, lambda name, offered: draw(cso, name, offered))
 
 
 def _retain(task: Task, changes: Changes, loaded: Loaded, cso: Cso, inbound: InboundType, mvo: Mvo) -> None:

@@ -104,10 +104,11 @@ class _Settler:
             fail_object(self._changes, cso, "ambiguous_match", message, partner.rule)
         elif partner.candidates:
             self._join(cso, partner.candidates[0], partner.rule or "")
-        elif proposal.body["project"] is not None:
+        elif proposal.body["project"] is not None and not cso.released:
             self._project(cso, proposal.body["project"])
         else:
-            self._changes.links.append(relinked(cso, synced_seq=cso.change_seq, failed=False, **self._stamp(cso)))
+            if not is_settled(self._task, cso):
+                self._changes.links.append(evaluated(self._task, cso))
             self._changes.count("selected")
             self._changes.count("unchanged")
 

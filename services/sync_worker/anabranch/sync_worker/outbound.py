@@ -127,9 +127,7 @@ class Evaluator:
             return False
         export = self._loaded.exports.get(cso.id) if cso is not None else None
         if not accepted:
-            if cso is not None:
-                self._deprovision(target, cso, export)
-            return True
+            return cso is None or self._deprovision(target, cso, export)
         if cso is not None and cso.state is CsoState.OBSOLETE:
             return True
         wishes = self._wishes(mvo, target, cso, accepted, links)
@@ -149,13 +147,17 @@ class Evaluator:
             return False
         return any(target.rules[index].record.provision for index in accepted)
 
-    def _deprovision(self, target: Target, cso: Cso, export: PendingExport | None) -> None:
+    def _deprovision(self, target: Target, cso: Cso, export: PendingExport | None) -> bool:
+        """False for an object that is still joined though it would be released: the release was held back, or was not
+        due when the releases were counted, and stays owed to the next run (GRD-3, GRD-6)."""
         action = strongest_action(target.rules)
         if export is not None and export.kind is ExportKind.DELETE:
-            return
+            return True
         if action is DeprovisionAction.DELETE or never_attempted(cso, export):
             self._changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
             deprovision(self._task, self._changes, cso, export, next(self._export_ids), action, mvo_goes=False)
+            return True
+        return action is not DeprovisionAction.DISCONNECT
 
     def _wishes(
         self, mvo: Mvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], links: Sequence[Cso]

@@ -28,10 +28,16 @@ MATCH = "match"
 
 
 async def plan_propose(task: Task) -> None:
-    """The due objects without a join, cut into ranges."""
+    """The due objects without a join, cut into ranges; all of them when the metaverse has moved since they were last
+    matched, because a partner may have come or become recognisable (SYN-2)."""
+    matched = {
+        rule.mvo_type for inbound in inbound_types(task) for rule in inbound.rules if rule.matches and rule.record.enabled
+    }
     async with task.store.reader() as reader:
-        ranges = await reader.due_ranges(due(task, "unjoined"), task.claimed.batch_size)
-    await plan(task, batches_of(ranges))
+        moved = await reader.metaverse_moved(system_id(task), task.claimed.run, sorted(matched))
+        ranges = await reader.due_ranges(due(task, "unjoined", everything=moved), task.claimed.batch_size)
+    batches = batches_of(ranges)
+    await plan(task, [replace(one, payload={**one.payload, "all": moved}) for one in batches])
 
 
 async def propose_range(task: Task) -> None:
@@ -39,7 +45,8 @@ async def propose_range(task: Task) -> None:
     lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
 
     async def load(reader: Reader) -> tuple[list[Cso], dict[CsoId, list[CsoRef]]]:
-        csos = await reader.due_csos(due(task, "unjoined"), lo, hi)
+        wanted = due(task, "unjoined", everything=task.claimed.payload["all"])
+        csos = await reader.due_csos(wanted, lo, hi)
         needing = [cso.id for cso in csos if task.compiled.inbound[cso.type_id].needs_refs]
         return csos, await refs_by_cso(reader, needing)
 
@@ -67,7 +74,8 @@ def _propose(task: Task, changes: Changes, cso: Cso, refs: list[CsoRef]) -> None
         fail_object(changes, cso, "expression_error", str(problem))
         return
     if not looked_for and body["project"] is None:
-        changes.links.append(evaluated(task, cso))
+        if not is_settled(task, cso):
+            changes.links.append(evaluated(task, cso))
         changes.count("selected")
         changes.count("unchanged")
         return

@@ -94,9 +94,6 @@ def _evaluate(task: Task, draws: _Draws) -> Changes:
 
     def draw(cso: Cso, name: str, offered: tuple[str, ...]) -> str:
         assert cso.mvo_id is not None  # noqa: S101 - only joined objects are evaluated
-        held = draws.loaded.reservations.get((cso.mvo_id, name))
-        if held is not None:
-            return held.value
         limit = task.compiled.unique_values[name].max_candidates
         value = draws.drawing.draw(name, offered[:limit], cso.mvo_id)
         if value is None:

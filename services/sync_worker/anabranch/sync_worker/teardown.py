@@ -78,7 +78,8 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
             changes.gone_csos.append(cso.id)
             changes.item("cso", Item(cso.id, cso.anchor or "", "removed"))
             changes.count("removed")
-            changes.count("selected")
+            if mvo is None:  # one with a join was selected when `assess` listed it, held back or not
+                changes.count("selected")
         elif mvo is not None:
             changes.links.append(unjoined(cso))
             changes.item("cso", Item(cso.id, cso.anchor or "", "disconnected"))

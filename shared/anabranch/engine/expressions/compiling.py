@@ -314,7 +314,9 @@ class _Compiler:
             case "unique_value":
                 assert isinstance(arguments[0], ast.Constant)  # noqa: S101 - the checker lets nothing else pass
                 named = ast.Constant(arguments[0].value)
-                return self._helper(functions_identity.unique_value, _load(CONTEXT), named, self.make(arguments[1]))
+                nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+                offer = ast.Lambda(args=nothing, body=self.make(arguments[1]))
+                return self._helper(functions_identity.unique_value, _load(CONTEXT), named, offer)
             case _:
                 joined = ast.Attribute(value=_load(CONTEXT), attr="joined", ctx=ast.Load())
                 assert isinstance(arguments[0], ast.Constant)  # noqa: S101 - the checker lets nothing else pass

@@ -36,11 +36,13 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 class EvalContext(msgspec.Struct, frozen=True, kw_only=True):
     """What an expression sees besides attributes: the run's pinned instant, what it may draw, the state of its MVO.
 
-    `draw(name, candidates)` gives the value reserved for this object, or raises NeedsDraw; without it every draw
-    raises.
+    `held(name)` gives the value this object has drawn already, None when it has none, or raises NeedsDraw where nothing
+    is drawn; it is asked before any candidate is made. `draw(name, candidates)` then draws one or raises NeedsDraw;
+    without it every draw raises.
     """
 
     now: datetime
+    held: Callable[[str], str | None] | None = None
     draw: Callable[[str, tuple[str, ...]], str] | None = None
     joined: frozenset[str] = frozenset()
     mv_state: str | None = None

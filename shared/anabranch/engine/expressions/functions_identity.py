@@ -6,7 +6,7 @@ reserved yet the evaluation stops, to be taken up again once the draw is settled
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -32,8 +32,14 @@ def numbered(base: str, first: int, last: int) -> list[str]:
     return [base, *(f"{stem}{number}{end}" for number in range(first, last + 1))]
 
 
-def unique_value(context: EvalContext, name: str, candidates: Any) -> str | None:
-    """The value reserved for this object among the candidates; null for null (SYN-64). Raises NeedsDraw."""
+def unique_value(context: EvalContext, name: str, offer: Callable[[], Any]) -> str | None:
+    """The value this object has drawn, or draws now among what `offer` gives; null for null (SYN-64). Raises NeedsDraw.
+
+    Candidates are made only where one has to be drawn: they may be many, and a value once drawn stays (SYN-67).
+    """
+    if context.held is not None and (held := context.held(name)) is not None:
+        return held
+    candidates = offer()
     if candidates is None:
         return None
     if type(candidates) is not list:

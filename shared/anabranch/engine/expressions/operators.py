@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from datetime import datetime
-from decimal import ROUND_FLOOR, Context, Decimal, DecimalException
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from anabranch.engine.expressions.failures import EvaluationError
@@ -26,7 +26,6 @@ from anabranch.engine.expressions.limits import (
 
 _NUMBERS = frozenset({int, Decimal})
 _ORDERED = frozenset({str, datetime})
-_FLOOR = Context(prec=DIGITS, rounding=ROUND_FLOOR)
 
 
 def add_texts(*parts: str | None) -> str | None:
@@ -194,10 +193,6 @@ def truth(value: Any) -> bool:
     if value is False or value is None:
         return False
     raise EvaluationError(f"a condition must be true, false or null, not {name_of(value)}; compare it with something")
-
-
-def negation(value: Any) -> bool:
-    return not truth(value)
 
 
 def pick(values: Any, index: Any) -> Any:

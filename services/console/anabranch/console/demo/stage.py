@@ -154,9 +154,9 @@ class Stage:
         async with self.store() as store:
             number = await store.start_execution(EXECUTION, "demo", now)
             follower = Follower(store.overview)
+            ended: dict[int, RunDetail] = {}
             async for line, runs, looks in follower.follow(number):
-                details = [await store.overview.run(run.run) for run in runs if run.started_at is not None]
-                see(line, [detail for detail in details if detail is not None], looks)
+                see(line, await _details(store, runs, ended), looks)
                 held = next((run for run in runs if run.state is RunState.HELD), None)
                 if held is not None:
                     raise DemoFailed(
@@ -165,7 +165,6 @@ class Stage:
             return await self._result(store, number)
 
     async def _result(self, store: PostgresStore, number: ExecutionId) -> CycleResult:
-        line = await store.overview.execution(number)
         runs = await store.overview.runs_of(number)
         for run in runs:
             if run.state is not RunState.COMPLETED:
@@ -173,11 +172,9 @@ class Stage:
             faults = balance(run.kind, run.totals)
             if faults:
                 raise DemoFailed(f"the figures of {run.profile} do not add up: {'; '.join(faults)}")
-        if line is None or line.started_at is None or line.ended_at is None:
-            raise DemoFailed(f"execution {number} has not ended")
-        return CycleResult(
-            seconds=(line.ended_at - line.started_at).total_seconds(), runs=[_run_result(run) for run in runs]
-        )
+        begun = min(run.started_at for run in runs if run.started_at is not None)
+        ended = max(run.ended_at for run in runs if run.ended_at is not None)
+        return CycleResult(seconds=(ended - begun).total_seconds(), runs=[_run_result(run) for run in runs])
 
     def file_hash(self) -> dict[str, str]:
         """Target file to the SHA-256 of its bytes: the sibling of the state hash."""
@@ -206,6 +203,18 @@ class Stage:
                 await connection.close()
 
         return asyncio.run(read())
+
+
+async def _details(store: PostgresStore, runs: list[RunLine], ended: dict[int, RunDetail]) -> list[RunDetail]:
+    """Those of the runs that have started; one that has ended is looked at once."""
+    found = []
+    for run in runs:
+        detail = ended.get(run.run) or (await store.overview.run(run.run) if run.started_at is not None else None)
+        if detail is not None:
+            found.append(detail)
+            if detail.run.state.is_final:
+                ended[run.run] = detail
+    return found
 
 
 async def _what_went_wrong(store: PostgresStore, run: RunLine) -> str:

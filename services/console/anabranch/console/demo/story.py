@@ -57,16 +57,20 @@ def play(wish: Wish, showing: Showing) -> None:
     directory = _fresh(wish.directory)
     showing.say(f"{wish.people:,} people, seed {wish.seed}, in {directory}")
     servers = LocalServers(directory / _SERVERS, durable=False)
+    logs = directory / _SERVERS / "logs"
     try:
         with servers:
             showing.say(servers.describe())
             story = _Story(wish, showing, directory, servers)
             story.play()
-        story.sum_up(time.monotonic() - begun)
+    except DemoFailed as fault:
+        raise DemoFailed(f"{fault}\nwhat the processes said is in {logs}") from fault
     finally:
         if not wish.keep:
             LocalServers.stop_detached(directory / _SERVERS, purge=True)
-            shutil.rmtree(directory / _SERVERS / "logs", ignore_errors=True)
+    if not wish.keep:
+        shutil.rmtree(directory / _SERVERS, ignore_errors=True)
+    story.sum_up(time.monotonic() - begun)
 
 
 def _fresh(wished: Path | None) -> Path:
