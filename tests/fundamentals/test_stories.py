@@ -112,3 +112,17 @@ async def test_an_empty_file_holds_the_run_and_deletes_nobody(organisation: Worl
     await organisation.store.reject_hold(held.run, "Ada", "HR's export was cut off")
     await organisation.settle()
     assert sorted(organisation.target()) == ["7", "8"]
+
+
+async def test_a_change_of_nearly_everybody_waits_until_somebody_releases_it(organisation: World) -> None:
+    organisation.people(*(f"{n},Person {n},Research" for n in range(20)))
+    await organisation.apply()
+    await organisation.run()
+    organisation.people(*(f"{n},Person {n},Archives" for n in range(20)))
+    held = (await organisation.run())["export"]
+    assert (held.state, organisation.target()["7"]["ou"]) == ("held", ["Research"])
+    await organisation.store.release_hold(held.run, "Ada", "Research is called Archives from today")
+    await organisation.settle()
+    released = await organisation.told(held.run)
+    assert (released.state, released.totals["exported"]) == ("completed", 20)
+    assert organisation.target()["7"]["ou"] == ["Archives"]

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from tests.services.organisation import Plan, an_organisation
 from tests.services.views import Error, View
 
+from anabranch.bus.lookup_cache import LookupCache, NullCache
 from anabranch.config.load import load_directory
 from anabranch.config.stamps import rule_stamps
 from anabranch.connectors.port import IncompleteRead
@@ -87,6 +88,7 @@ class World:
         self.plan: Plan = an_organisation(place)
         self.on_progress: Callable[[Claimed], None] | None = None
         self.put_off: list[str] = []
+        self.cache: LookupCache = NullCache()
         self._advance = advance
         self._compiled: dict[int, Compiled] = {}
         self._claims = count(1)
@@ -191,7 +193,8 @@ class World:
         )
         if claimed is None:
             return False
-        task = Task(claimed, await self._ready(claimed.config_version), self.store, _Telling(claimed, self))
+        compiled = await self._ready(claimed.config_version)
+        task = Task(claimed, compiled, self.store, _Telling(claimed, self), self.cache)
         try:
             await HANDLERS[kind].of(claimed)(task)
         except IncompleteRead as fault:

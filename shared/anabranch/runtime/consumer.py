@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
+from anabranch.bus.lookup_cache import LookupCache, NullCache
 from anabranch.bus.port import Bus, BusUnavailable, Delivery
 from anabranch.connectors.port import IncompleteRead
 from anabranch.engine.compiled import Compiled
@@ -75,6 +76,7 @@ class Consumer:
         reporter: Reporter,
         lease: float,
         idle_poll: float,
+        cache: LookupCache | None = None,
     ) -> None:
         self._kind = kind
         self._worker = worker
@@ -89,6 +91,7 @@ class Consumer:
         self._reporter = reporter
         self._lease = lease
         self._idle_poll = idle_poll
+        self._cache = cache or NullCache()
         self._draining = asyncio.Event()
         self._asked: tuple[ClaimId, float] | None = None
         """A claim that may have been given although its answer was lost, and when it was asked for: asked again under
@@ -210,7 +213,7 @@ class Consumer:
             why = f"failed {claimed.failures} times, lost with its worker {claimed.losses} times"
             return await self._bury(claimed, why) if led_to is Fate.DEAD else await self._divide(claimed, why)
         try:
-            task = Task(claimed, await self._compiled(claimed.config_version), self._store, hold)
+            task = Task(claimed, await self._compiled(claimed.config_version), self._store, hold, self._cache)
             if claimed.role == "plan":
                 await self._store.refresh_statistics()
             await self._handlers.of(claimed)(task)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
+from anabranch.bus.lookup_cache import LookupCache, NullCache, RedisLookupCache
 from anabranch.bus.port import Bus, BusUnavailable
 from anabranch.bus.redis_streams import RedisBus
 from anabranch.config.setting_sources import load_settings
@@ -70,12 +71,12 @@ class Surroundings:
         self.telemetry: Telemetry
         self.store: PostgresStore
         self.bus: Bus
+        self.cache: LookupCache = NullCache()
         self.relay: Relay
         self.reporter: Reporter
         self._compiled: dict[int, Compiled] = {}
         self._heartbeat: Heartbeat | None = None
         self._health: HealthServer | None = None
-        self.bus_fault: str | None = None
 
     async def open(self) -> None:
         """Settings have become connections. Raises what stands in the way; a bus that is away does not."""
@@ -85,6 +86,11 @@ class Surroundings:
             raise BadInput.of("database_url", problems)
         self.store = await PostgresStore.open(settings.database_url, self.worker)
         self.bus = RedisBus(settings.redis_url, prefix=settings.key_prefix)
+        self.cache = (
+            RedisLookupCache(settings.redis_cache_url, prefix=settings.key_prefix)
+            if settings.lookup_cache
+            else NullCache()
+        )
         await self._greet_bus()
         self.relay = Relay(
             self.store, self.bus, window=settings.publish_window, republish_after=settings.republish_seconds
@@ -109,7 +115,6 @@ class Surroundings:
                 raise BadInput.of("redis_url", problems)
             await self.bus.connect()
         except BusUnavailable as fault:
-            self.bus_fault = str(fault)
             LOG.warning("Redis does not answer; starting without it, work comes from PostgreSQL: %s", fault)
 
     async def serve_health(self, live: Callable[[], Verdict], ready: Callable[[], Verdict]) -> None:
@@ -170,6 +175,7 @@ async def run_worker(settings: ServiceSettings, name: str, kind: WorkerKind, han
                 reporter=around.reporter,
                 lease=settings.lease_seconds,
                 idle_poll=settings.idle_poll_seconds,
+                cache=around.cache,
             )
             for n in range(settings.concurrency)
         ]

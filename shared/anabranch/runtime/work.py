@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from anabranch.bus.lookup_cache import LookupCache, NullCache
 from anabranch.engine.compiled import Compiled
 from anabranch.model.changes import Changes
 from anabranch.model.errors import Retryable
@@ -33,6 +34,8 @@ class Task(msgspec.Struct, frozen=True):
     compiled: Compiled
     store: Store
     hold: Hold
+    cache: LookupCache = msgspec.field(default_factory=NullCache)
+    """Where match keys were last seen: a hint that changes nothing but speed."""
 
 
 def system_id(task: Task) -> SystemId:

@@ -37,8 +37,7 @@ async def test_new_accounts_that_refer_to_each_other_are_complete_after_one_run(
 
 
 @pytest.mark.behaviour("EXP-16", "EXP-30")
-async def test_a_change_a_departure_and_a_delete_are_records_in_that_order(any_world: World) -> None:
-    world = any_world
+async def test_a_change_a_departure_and_a_delete_are_records_in_that_order(world: World) -> None:
     await in_changes(world)
     world.people("p1,Ann,Sales", "p2,Bob,Sales", "p3,Cid,Sales")
     world.teams("t1,Red,p1;p2;p3")
@@ -64,8 +63,7 @@ async def test_an_unchanged_cycle_writes_no_journal(world: World) -> None:
 
 
 @pytest.mark.behaviour("EXP-32", "EXP-35")
-async def test_a_change_the_journal_cannot_hold_is_refused_alone(any_world: World) -> None:
-    world = any_world
+async def test_a_change_the_journal_cannot_hold_is_refused_alone(world: World) -> None:
     world.plan["systems"]["directory"]["object-types"]["account"]["source"]["base"] = "ou=staff,dc=x"
     world.plan["systems"]["directory"]["object-types"]["group"]["source"]["base"] = "ou=teams,dc=x"
     await in_changes(world)

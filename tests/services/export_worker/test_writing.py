@@ -22,8 +22,7 @@ def edit(world: World, old: str, new: str) -> None:
 
 
 @pytest.mark.behaviour("EXP-28", "EXP-29")
-async def test_what_was_sent_is_believed_only_when_an_import_has_seen_it(any_world: World) -> None:
-    world = any_world
+async def test_what_was_sent_is_believed_only_when_an_import_has_seen_it(world: World) -> None:
     await world.apply()
     world.people("p1,Ann,Sales,1")
     await steps(world, "import", "sync", "export")
@@ -78,8 +77,7 @@ async def test_what_is_refuted_five_times_is_given_up(world: World) -> None:
 
 
 @pytest.mark.behaviour("EXP-48")
-async def test_a_created_account_that_a_full_import_does_not_find_is_created_again(any_world: World) -> None:
-    world = any_world
+async def test_a_created_account_that_a_full_import_does_not_find_is_created_again(world: World) -> None:
     await world.apply()
     world.people("p1,Ann,Sales,1", "p2,Bob")
     await steps(world, "import", "sync", "export")
@@ -95,9 +93,8 @@ async def test_a_created_account_that_a_full_import_does_not_find_is_created_aga
 
 @pytest.mark.behaviour("EXP-17", "EXP-19")
 async def test_a_reference_to_somebody_without_an_account_waits_and_is_sent_when_there_is_one(
-    any_world: World,
+    world: World,
 ) -> None:
-    world = any_world
     world.plan["rules"]["account"]["scope"] = {"attribute": "dept", "operator": "equals", "value": "Sales"}
     await world.apply()
     world.people("p1,Ann,Audit", "p2,Bob,Sales,,p1")
@@ -115,8 +112,7 @@ async def test_a_reference_to_somebody_without_an_account_waits_and_is_sent_when
 
 
 @pytest.mark.behaviour("EXP-22")
-async def test_a_rename_takes_the_references_to_it_along(any_world: World) -> None:
-    world = any_world
+async def test_a_rename_takes_the_references_to_it_along(world: World) -> None:
     world.plan["rules"]["account"]["mappings"]["dn"] = flow(
         "dn", expression='"uid=" + escape_dn(mv["number"]) + ",ou=" + escape_dn(coalesce(mv["dept"], "x")) + ",dc=x"'
     )
@@ -134,8 +130,7 @@ async def test_a_rename_takes_the_references_to_it_along(any_world: World) -> No
 
 
 @pytest.mark.behaviour("EXP-23", "EXP-32", "EXP-34", "EXP-35")
-async def test_a_refused_object_is_a_dead_letter_with_a_reason_and_the_others_are_written(any_world: World) -> None:
-    world = any_world
+async def test_a_refused_object_is_a_dead_letter_with_a_reason_and_the_others_are_written(world: World) -> None:
     account = world.plan["systems"]["directory"]["object-types"]["account"]
     account["source"]["base"] = "ou=people,dc=x"
     world.plan["rules"]["account"]["mappings"]["dn"] = flow(
@@ -180,8 +175,7 @@ async def test_a_whole_file_is_not_touched_when_nothing_is_to_be_written(world: 
 
 
 @pytest.mark.behaviour("EXP-36")
-async def test_a_target_that_cannot_be_written_ends_the_run_and_costs_no_attempt(any_world: World) -> None:
-    world = any_world
+async def test_a_target_that_cannot_be_written_ends_the_run_and_costs_no_attempt(world: World) -> None:
     await world.apply()
     world.people("p1,Ann")
     (world.place / "directory.ldif").mkdir()

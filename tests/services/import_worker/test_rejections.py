@@ -43,8 +43,7 @@ async def test_duplicates_of_which_one_is_unchanged_are_rejected_too(any_world: 
 
 
 @pytest.mark.behaviour("IMP-11", "TRAP-4")
-async def test_an_object_without_an_anchor_is_rejected_alone_with_its_line(any_world: World) -> None:
-    world = any_world
+async def test_an_object_without_an_anchor_is_rejected_alone_with_its_line(world: World) -> None:
     await world.apply()
     world.people("p1,Ann", ",Nobody", "p2,Bob")
     ran = await world.one("import")
@@ -66,8 +65,7 @@ async def test_a_broken_line_is_rejected_alone_and_its_object_is_not_obsoleted(w
 
 
 @pytest.mark.behaviour("IMP-12", "TRAP-19")
-async def test_a_value_that_cannot_be_read_keeps_the_stored_one_and_the_others_are_applied(any_world: World) -> None:
-    world = any_world
+async def test_a_value_that_cannot_be_read_keeps_the_stored_one_and_the_others_are_applied(world: World) -> None:
     person = world.plan["systems"]["hr"]["object-types"]["person"]["attributes"]
     person["phone"] = {"type": "integer"}
     del world.plan["rules"]["hr-person"]["mappings"]["phone"]
@@ -99,8 +97,7 @@ async def test_an_empty_cell_is_no_value_and_takes_the_stored_one_away(world: Wo
 
 
 @pytest.mark.behaviour("IMP-4")
-async def test_a_source_that_cannot_be_read_fails_the_run_and_obsoletes_nobody(any_world: World) -> None:
-    world = any_world
+async def test_a_source_that_cannot_be_read_fails_the_run_and_obsoletes_nobody(world: World) -> None:
     await world.apply()
     world.people("p1,Ann", "p2,Bob")
     await world.run("import")
@@ -157,8 +154,7 @@ def _accounts(world: World, **names: str) -> None:
 
 
 @pytest.mark.behaviour("IMP-34")
-async def test_two_objects_that_exchange_their_names_both_end_with_the_new_ones(any_world: World) -> None:
-    world = any_world
+async def test_two_objects_that_exchange_their_names_both_end_with_the_new_ones(world: World) -> None:
     await world.apply()
     _accounts(world, a="uid=a", b="uid=b")
     await world.run("confirm")
@@ -169,8 +165,7 @@ async def test_two_objects_that_exchange_their_names_both_end_with_the_new_ones(
 
 
 @pytest.mark.behaviour("IMP-34")
-async def test_objects_that_would_end_with_one_name_are_all_rejected_and_keep_theirs(any_world: World) -> None:
-    world = any_world
+async def test_objects_that_would_end_with_one_name_are_all_rejected_and_keep_theirs(world: World) -> None:
     await world.apply()
     _accounts(world, a="uid=a", b="uid=b")
     await world.run("confirm")

@@ -35,8 +35,7 @@ async def test_a_bad_expression_leaves_its_object_untouched_and_the_others_go_on
 
 
 @pytest.mark.behaviour("SYN-92", "SYN-2")
-async def test_what_failed_is_tried_again_by_the_next_run_and_succeeds_when_mended(any_world: World) -> None:
-    world = any_world
+async def test_what_failed_is_tried_again_by_the_next_run_and_succeeds_when_mended(world: World) -> None:
     with_number(world)
     await world.apply()
     world.people("p1,Ann,one", "p2,Bob,2")
@@ -82,8 +81,7 @@ async def test_a_scope_that_cannot_be_evaluated_never_counts_as_false(world: Wor
 
 
 @pytest.mark.behaviour("SYN-74")
-async def test_an_outbound_expression_that_fails_stages_nothing_for_its_object_alone(any_world: World) -> None:
-    world = any_world
+async def test_an_outbound_expression_that_fails_stages_nothing_for_its_object_alone(world: World) -> None:
     account = world.plan["rules"]["account"]["mappings"]
     account["ou"] = flow("ou", expression='to_text(to_integer(mv["dept"]))')
     await world.apply()

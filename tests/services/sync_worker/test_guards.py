@@ -104,8 +104,7 @@ async def test_a_rejection_drops_the_operations_and_the_next_run_decides_anew(wo
 
 
 @pytest.mark.behaviour("GRD-6", "AUD-6")
-async def test_who_is_out_of_scope_and_held_back_stays_joined_and_is_accounted_for(any_world: World) -> None:
-    world = any_world
+async def test_who_is_out_of_scope_and_held_back_stays_joined_and_is_accounted_for(world: World) -> None:
     prepare(world, "sync-disconnections")
     world.plan["rules"]["hr-person"]["scope"] = {"attribute": "dept", "operator": "equals", "value": "Sales"}
     await world.apply()
@@ -138,8 +137,7 @@ async def test_a_file_with_a_header_alone_holds_the_import_and_deletes_nobody(an
 
 
 @pytest.mark.behaviour("GRD-7")
-async def test_a_hold_nobody_decides_expires_as_a_rejection(any_world: World) -> None:
-    world = any_world
+async def test_a_hold_nobody_decides_expires_as_a_rejection(world: World) -> None:
     await world.apply()
     world.people(*EVERYBODY)
     await world.run()

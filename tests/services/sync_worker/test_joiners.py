@@ -49,8 +49,7 @@ async def test_a_full_sync_over_a_consistent_state_writes_nothing(world: World) 
 
 
 @pytest.mark.behaviour("SYN-69", "SYN-71", "SYN-72")
-async def test_a_change_reaches_the_target_as_the_one_value_that_differs(any_world: World) -> None:
-    world = any_world
+async def test_a_change_reaches_the_target_as_the_one_value_that_differs(world: World) -> None:
     await world.apply()
     world.people("p1,Ann,Sales,1", "p2,Bob,Sales")
     await world.run()

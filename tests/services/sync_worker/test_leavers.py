@@ -59,8 +59,7 @@ async def test_a_departure_stages_one_removal_at_the_group_and_leaves_its_other_
 
 
 @pytest.mark.behaviour("SYN-55", "SYN-59")
-async def test_a_leaver_with_grace_waits_with_values_and_account(any_world: World) -> None:
-    world = any_world
+async def test_a_leaver_with_grace_waits_with_values_and_account(world: World) -> None:
     with_grace(world)
     await world.apply()
     world.people(*ALL)
@@ -99,8 +98,7 @@ async def test_a_return_within_the_grace_period_rescues_the_same_object(any_worl
 
 
 @pytest.mark.behaviour("SYN-60")
-async def test_housekeeping_deletes_when_the_grace_is_over_and_not_before(any_world: World) -> None:
-    world = any_world
+async def test_housekeeping_deletes_when_the_grace_is_over_and_not_before(world: World) -> None:
     with_grace(world)
     await world.apply()
     world.people(*ALL)

@@ -91,7 +91,8 @@ async def test_an_ambiguous_match_names_the_candidates_and_neither_joins_nor_pro
 
 
 @pytest.mark.behaviour("SYN-24", "SYN-2", "SYN-32")
-async def test_a_record_that_came_before_its_person_joins_when_the_person_comes(world: World) -> None:
+async def test_a_record_that_came_before_its_person_joins_when_the_person_comes(any_world: World) -> None:
+    world = any_world
     with_crm(world.plan, world.place)
     await world.apply()
     world.contacts("c1,p1,11")

@@ -56,8 +56,7 @@ async def test_a_new_outbound_rule_reaches_people_who_did_not_change(any_world: 
 
 
 @pytest.mark.behaviour("SYN-2", "TRAP-11", "MOD-29")
-async def test_a_changed_mapping_reaches_people_who_did_not_change(any_world: World) -> None:
-    world = any_world
+async def test_a_changed_mapping_reaches_people_who_did_not_change(world: World) -> None:
     await world.apply()
     world.people("p1,Ann,Sales,1", "p2,Bob,Sales,2")
     await world.run()
@@ -82,8 +81,7 @@ async def test_a_cosmetic_change_makes_nobody_due(world: World) -> None:
 
 
 @pytest.mark.behaviour("EXP-8", "SYN-80", "TRAP-24")
-async def test_an_unsent_create_vanishes_with_its_person(any_world: World) -> None:
-    world = any_world
+async def test_an_unsent_create_vanishes_with_its_person(world: World) -> None:
     await world.apply()
     world.people("p1,Ann,Sales,1", "p2,Bob,Sales,2")
     await world.run("import")
@@ -127,8 +125,7 @@ async def test_who_leaves_the_scope_is_deprovisioned_as_the_rule_says(
 
 
 @pytest.mark.behaviour("SYN-81")
-async def test_returning_to_scope_cancels_a_delete_that_was_not_sent(any_world: World) -> None:
-    world = any_world
+async def test_returning_to_scope_cancels_a_delete_that_was_not_sent(world: World) -> None:
     world.plan["rules"]["account"]["scope"] = SALES
     await world.apply()
     world.people("p1,Ann,Sales,1", "p2,Bob,Sales,2")
@@ -191,8 +188,7 @@ async def test_a_create_that_waits_is_brought_up_to_date(world: World) -> None:
 
 
 @pytest.mark.behaviour("SYN-86", "SYN-72")
-async def test_what_somebody_changed_in_the_target_is_set_right(any_world: World) -> None:
-    world = any_world
+async def test_what_somebody_changed_in_the_target_is_set_right(world: World) -> None:
     await world.apply()
     world.people("p1,Ann,Sales,1", "p2,Bob,Sales,,p1")
     world.teams("t1,Red,p1")

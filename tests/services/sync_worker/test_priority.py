@@ -21,19 +21,18 @@ async def phone(world: World, person: str = "p1") -> str | None:
 
 
 @pytest.mark.behaviour("SYN-42", "SYN-43")
-async def test_the_best_ranked_contributor_wins_whoever_came_last(any_world: World) -> None:
-    await told_by_both(any_world)
-    assert await phone(any_world) == "10"
-    any_world.contacts("c1,p1,78", "c2,p2,88")
-    ran = await any_world.run()
-    assert (await phone(any_world), ran["crm-sync"].changed("flowed")) == ("10", [])
+async def test_the_best_ranked_contributor_wins_whoever_came_last(world: World) -> None:
+    await told_by_both(world)
+    assert await phone(world) == "10"
+    world.contacts("c1,p1,78", "c2,p2,88")
+    ran = await world.run()
+    assert (await phone(world), ran["crm-sync"].changed("flowed")) == ("10", [])
 
 
 @pytest.mark.behaviour("SYN-46", "SYN-44", "TRAP-22")
 async def test_the_next_contributor_takes_over_in_the_same_run_when_the_winner_withdraws_its_value(
-    any_world: World,
+    world: World,
 ) -> None:
-    world = any_world
     await told_by_both(world)
     world.people("p1,Ann,Sales", "p2,Bob,Sales,20")
     await world.run("import")

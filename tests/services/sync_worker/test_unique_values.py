@@ -43,8 +43,7 @@ async def test_one_name_for_three_goes_in_canonical_order_whatever_the_order_of_
 
 
 @pytest.mark.behaviour("SYN-67")
-async def test_a_drawn_value_stays_when_the_candidates_change(any_world: World) -> None:
-    world = any_world
+async def test_a_drawn_value_stays_when_the_candidates_change(world: World) -> None:
     with_logins(world)
     await world.apply()
     world.people("p1,Ann", "p2,Ann")
@@ -57,8 +56,7 @@ async def test_a_drawn_value_stays_when_the_candidates_change(any_world: World) 
 
 
 @pytest.mark.behaviour("SYN-68", "SYN-92")
-async def test_who_finds_no_free_candidate_is_reported_and_gets_no_account(any_world: World) -> None:
-    world = any_world
+async def test_who_finds_no_free_candidate_is_reported_and_gets_no_account(world: World) -> None:
     with_logins(world, last=2)
     await world.apply()
     world.people("p1,Ann", "p2,Ann", "p3,Ann", "p4,Bob")

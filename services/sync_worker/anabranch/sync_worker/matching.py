@@ -18,12 +18,12 @@ from anabranch.engine.keys import key_hash
 from anabranch.model.changes import Changes, Item, KeyChange, MvoWrite, NewMvo
 from anabranch.model.enums import CsoState, JoinType, MvoState
 from anabranch.model.identity import CsoId, MvoId, TypeId
-from anabranch.model.objects import Cso, KeyHit, Mvo, Proposal
-from anabranch.runtime.loading import links_by_mvo
+from anabranch.model.objects import Cso, CsoRef, KeyHit, Mvo, Proposal
+from anabranch.runtime.loading import links_by_mvo, refs_by_cso
 from anabranch.runtime.work import Task, batches_of, decide_and_commit
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import relinked, rewritten
-from anabranch.sync_worker.proposing import MATCH, fail_object
+from anabranch.sync_worker.extent import evaluated, is_settled, relinked, rewritten, with_refs
+from anabranch.sync_worker.proposing import MATCH, fail_object, projected_keys
 from anabranch.sync_worker.teardown import connector
 
 
@@ -46,6 +46,7 @@ class _Loaded(msgspec.Struct, frozen=True):
     mvos: dict[MvoId, Mvo]
     links: dict[MvoId, list[Cso]]
     new_ids: Sequence[int]
+    refs: dict[CsoId, list[CsoRef]]
 
 
 async def settle_range(task: Task) -> None:
@@ -70,6 +71,7 @@ async def settle_range(task: Task) -> None:
             mvos={mvo.id: mvo for mvo in await reader.mvos(found)},
             links=await links_by_mvo(reader, found),
             new_ids=await reader.new_ids("mvo", len(proposals)),
+            refs=await refs_by_cso(reader, [cso.id for cso in csos if task.compiled.inbound[cso.type_id].needs_refs]),
         )
 
     await decide_and_commit(task, load, lambda loaded: _Settler(task, loaded).settle())
@@ -125,7 +127,15 @@ class _Settler:
         self._taken[mvo_id] = cso.id
         self._changes.expect_mvos[mvo_id] = mvo.change_seq
         self._changes.links.append(
-            relinked(cso, mvo_id=mvo_id, join_type=JoinType.JOINED, join_rule=rule, refs_due=True, released=False)
+            relinked(
+                cso,
+                mvo_id=mvo_id,
+                synced_seq=0,
+                join_type=JoinType.JOINED,
+                join_rule=rule,
+                refs_due=True,
+                released=False,
+            )
         )
         self._changes.joined_csos.append(cso.id)
         self._changes.item("cso", Item(cso.id, cso.anchor or "", "joined", detail=rule))
@@ -147,7 +157,7 @@ class _Settler:
         origin_key = f"{system.key}/{record.key}/{cso.anchor}"
         self._changes.new_mvos.append(NewMvo(id=mvo_id, type_id=mvo_type, origin_key=origin_key))
         self._taken[mvo_id] = cso.id
-        for attr, keys in sorted(project["keys"].items()):
+        for attr, keys in sorted(self._keys(cso, project, mvo_type).items()):
             add = {key_hash(key): key for key in keys}
             self._changes.match_keys.append(KeyChange(mvo_type, attr, mvo_id, tuple(add.items()), ()))
             for digest, key in add.items():
@@ -156,6 +166,7 @@ class _Settler:
             relinked(
                 cso,
                 mvo_id=mvo_id,
+                synced_seq=0,
                 join_type=JoinType.PROJECTED,
                 join_rule=project["rule"],
                 refs_due=True,
@@ -166,12 +177,13 @@ class _Settler:
         self._changes.item("cso", Item(cso.id, cso.anchor or "", "projected", detail=project["rule"]))
         self._changes.count("projected")
 
+    def _keys(self, cso: Cso, project: dict[str, Any], mvo_type: TypeId) -> dict[str, Sequence[str]]:
+        """The keys of the new MVO: those proposed, or found out now where a hint had promised a partner."""
+        if project["keys"] is not None:
+            return dict(project["keys"])
+        cs = with_refs(self._task.compiled.inbound[cso.type_id], cso, self._loaded.refs.get(cso.id, ()))
+        return dict(projected_keys(self._task, cso, cs, project["accepted"], mvo_type))
+
     def _name(self, mvo_id: MvoId) -> str:
         mvo = self._loaded.mvos.get(mvo_id)
         return mvo.origin_key if mvo is not None else f"an object projected in this run ({mvo_id})"
-
-    def _stamp(self, cso: Cso) -> dict[str, int]:
-        return {
-            "rule_stamp": self._task.compiled.revision.inbound_stamps.get(cso.type_id, 0),
-            "config_version": self._task.claimed.config_version,
-        }

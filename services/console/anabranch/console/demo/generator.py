@@ -210,11 +210,14 @@ def _some(those: Sequence[T], wish: float, most: float, random: Random) -> list[
 
 
 def _new_heads(made: Organisation, teams: Sequence[str], random: Random) -> int:
-    """Every fourth of the teams gets a new head out of its own staff; the old one stays as a member."""
+    """Every fourth of the teams gets a new head out of its own staff; the old one stays as a member.
+
+    A team that is a large part of a small organisation keeps its own.
+    """
     changed = 0
     for unit_id in teams[::4]:
         staff = _staff_of(made, [unit_id])
-        if not staff:
+        if not 0 < len(staff) < 0.07 * len(made.people):  # all of them get another manager
             continue
         unit, new = made.units[unit_id], made.people[random.choice(staff)]
         old = made.people[unit.head]
