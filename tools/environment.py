@@ -43,7 +43,9 @@ def is_sound() -> bool:
         return False
     tell = "import sys, pip; print(sys.version, sys.prefix)"
     try:
-        asked = subprocess.run([str(VENV / "bin" / "python"), "-c", tell], check=False, capture_output=True, text=True)  # noqa: S603
+        asked = subprocess.run(  # noqa: S603 - the Python of our own environment, with a program of ours
+            [str(VENV / "bin" / "python"), "-c", tell], check=False, capture_output=True, text=True
+        )
     except OSError:
         return False
     return asked.stdout.strip() == f"{sys.version} {VENV}"

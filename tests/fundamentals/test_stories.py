@@ -1,4 +1,4 @@
-"""anabranch in ten short stories. Read these first.
+"""anabranch in short stories. Read these first.
 
 HR exports people and teams as CSV. They become objects of the metaverse, and from there accounts and groups of a
 directory, which is one LDIF file. A cycle is: import what HR says, sync, export to the directory, and import the

@@ -19,7 +19,6 @@ def with_passport(world: World) -> None:
     rule = world.plan["rules"]["hr-person"]
     rule["match"] = [match("phone", "passport")]
     rule["mappings"]["passport"] = flow("passport", "phone")
-    rule["mappings"]["id"] = flow("number", expression='coalesce(mv["dept"], cs["id"])')
     rule["mappings"]["id"] = flow("number", "id")
 
 

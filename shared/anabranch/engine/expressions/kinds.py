@@ -44,8 +44,6 @@ NUMBERS = frozenset({ValueType.INTEGER, ValueType.DECIMAL})
 UNKNOWN = Kind(None, None)
 NULL = Kind(None, False)
 """The literal null: a single value of no type."""
-ONE = Kind(None, False)
-"""A single value of a type that only the run tells."""
 BOOLEAN = Kind(ValueType.BOOLEAN, False, nullable=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,7 +41,7 @@ def show(system: str, object_type: str, identifier: str, output: str, place: Pla
     for n, picture in enumerate(found):
         if n and output == "table":
             click.echo("")
-        show_one(msgspec.structs.asdict(picture), output, "name", lambda picture=picture: _text(picture))  # type: ignore[misc]
+        show_one(msgspec.structs.asdict(picture), output, "name", partial(_text, picture))
 
 
 def _where(system: str) -> str:
