@@ -31,7 +31,7 @@ def test_the_stored_totals_of_a_run_are_the_sums_of_its_batches(peace: Peace) ->
         assert run.run.totals == peace.sums.get(run.run.run, {}) | told, run.run.profile
 
 
-@pytest.mark.behaviour("IMP-18", "SYN-2")
+@pytest.mark.behaviour("IMP-17")
 async def test_a_cycle_without_changes_writes_nothing_and_touches_no_file(ground: Ground, founded: Template) -> None:
     async with copied_site(ground, founded) as site:
         before, files, moments = await site.counts(), site.files(), site.moments()
