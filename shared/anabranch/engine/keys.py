@@ -7,6 +7,7 @@ finds candidates, it never decides.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -16,6 +17,7 @@ from anabranch.model.identity import TypeId
 from anabranch.model.objects import Document
 
 
+@lru_cache(maxsize=32_768)
 def key_hash(key: str) -> bytes:
     """The 8-byte look-up hash of a key: BLAKE2b over its folded text."""
     return blake2b(fold(key).encode("utf-8", "surrogatepass"), digest_size=8).digest()

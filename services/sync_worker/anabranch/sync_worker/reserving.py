@@ -7,6 +7,8 @@ and no reservation holds, and the reservation commits with the values it serves 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from anabranch.engine.drawing import Drawing, Need
@@ -38,9 +40,19 @@ async def plan_settle(task: Task) -> None:
 
 
 class _Draws(msgspec.Struct, frozen=True):
+    """The objects of a range in canonical order, and who holds what they may want."""
+
     loaded: Loaded
     order: list[CsoId]
     drawing: Drawing
+
+
+class _Offer(msgspec.Struct, frozen=True):
+    """What one object would like to draw, best first."""
+
+    mvo: MvoId
+    name: str
+    candidates: tuple[str, ...]
 
 
 async def settle_range(task: Task) -> None:
@@ -53,7 +65,8 @@ async def settle_range(task: Task) -> None:
         csos = [cso for cso in await reader.csos(order) if cso.mvo_id is not None and cso.state is CsoState.NORMAL]
         loaded = msgspec.structs.replace(await load_joined(task, reader, csos), before_references=False)
         drawing = Drawing()
-        for _ in range(_ROUNDS):
+        await _learn(task, reader, drawing, _offers(task, loaded, order))
+        for _ in range(_ROUNDS):  # a draw that depends on an earlier one of the same object shows itself here
             trial = drawing.fresh()
             _evaluate(task, _Draws(loaded, order, trial))
             if not trial.needs:
@@ -62,6 +75,33 @@ async def settle_range(task: Task) -> None:
         return _Draws(loaded, order, drawing.fresh())
 
     await decide_and_commit(task, load, lambda draws: _evaluate(task, draws))
+
+
+def _offers(task: Task, loaded: Loaded, order: Sequence[CsoId]) -> list[_Offer]:
+    """What each object would draw first, found by evaluating it up to that point."""
+    offers: list[_Offer] = []
+    csos = {cso.id: cso for cso in loaded.csos}
+
+    def note(cso: Cso, name: str, offered: tuple[str, ...]) -> str:
+        if cso.mvo_id is not None:
+            offers.append(_Offer(cso.mvo_id, name, offered[: task.compiled.unique_values[name].max_candidates]))
+        raise NeedsDraw(name, offered)
+
+    for cso_id in order:
+        if (cso := csos.get(cso_id)) is not None:
+            flow_object(task, Changes(), loaded, cso, note)
+    return offers
+
+
+async def _learn(task: Task, reader: Reader, drawing: Drawing, offers: Sequence[_Offer]) -> None:
+    """Everything is known that the contests between these offers turn on, looked up in few rounds."""
+    for _ in range(_ROUNDS):
+        trial = drawing.fresh()
+        for one in offers:
+            trial.draw(one.name, one.candidates, one.mvo)
+        if not trial.needs:
+            return
+        await _look_up(task, reader, trial.needs, drawing)
 
 
 _ROUNDS = 200
