@@ -16,6 +16,7 @@ from anabranch.engine.expressions import NeedsDraw
 from anabranch.engine.keys import key_hash
 from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState
+from anabranch.model.errors import Retryable
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, Reservation
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
@@ -47,6 +48,12 @@ class _Draws(msgspec.Struct, frozen=True):
     drawing: Drawing
 
 
+class _Settled(msgspec.Struct, frozen=True):
+    """What the range writes, decided over everything that had to be looked up for it."""
+
+    changes: Changes
+
+
 class _Offer(msgspec.Struct, frozen=True):
     """What one object would like to draw, best first."""
 
@@ -59,7 +66,7 @@ async def settle_range(task: Task) -> None:
     """Every object of the range has its values, or is reported as out of candidates."""
     lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
 
-    async def load(reader: Reader) -> _Draws:
+    async def load(reader: Reader) -> _Settled:
         proposals = await reader.proposals(task.claimed.run, DRAW, lo, hi)
         order = [CsoId(one.object_id) for one in proposals]
         csos = [cso for cso in await reader.csos(order) if cso.mvo_id is not None and cso.state is CsoState.NORMAL]
@@ -68,13 +75,13 @@ async def settle_range(task: Task) -> None:
         await _learn(task, reader, drawing, _offers(task, loaded, order))
         for _ in range(_ROUNDS):  # a draw that depends on an earlier one of the same object shows itself here
             trial = drawing.fresh()
-            _evaluate(task, _Draws(loaded, order, trial))
+            changes = _evaluate(task, _Draws(loaded, order, trial))
             if not trial.needs:
-                break
+                return _Settled(changes)
             await _look_up(task, reader, trial.needs, drawing)
-        return _Draws(loaded, order, drawing.fresh())
+        raise Retryable(f"the draws of batch {task.claimed.batch} do not settle after {_ROUNDS} rounds", delay=5.0)
 
-    await decide_and_commit(task, load, lambda draws: _evaluate(task, draws))
+    await decide_and_commit(task, load, lambda settled: settled.changes)
 
 
 def _offers(task: Task, loaded: Loaded, order: Sequence[CsoId]) -> list[_Offer]:

@@ -1,3 +1,4 @@
+-- By primary key alone: the index of unresolved references is believed to be empty and would be read for each of them.
 -- Referring CSOs that were not due take a new number; those that are joined become due for references. They were locked.
 WITH resolvable AS (
     @resolvable
@@ -5,7 +6,7 @@ WITH resolvable AS (
     UPDATE cso_ref r
        SET target_cso_id = v.target_cso_id
       FROM resolvable v
-     WHERE r.cso_id = v.cso_id AND r.attr = v.attr AND r.raw = v.raw AND r.target_cso_id IS NULL
+     WHERE r.cso_id = v.cso_id AND r.attr = v.attr AND r.raw = v.raw
  RETURNING r.cso_id
 ), referring AS (
     SELECT s.cso_id, s.change_seq <= s.synced_seq AS quiet
