@@ -49,7 +49,7 @@ def test_a_rule_links_an_object_type_and_a_metaverse_type(school: Configuration)
 @pytest.mark.behaviour("MOD-26")
 def test_an_outbound_rule_has_its_defaults(school: Configuration, faults: Faults) -> None:
     rule = school.rules["account-out"]
-    assert (rule.enforce, rule.deprovision_action) == (True, DeprovisionAction.DISCONNECT)
+    assert rule.deprovision_action is DeprovisionAction.DISCONNECT
 
 
 @pytest.mark.behaviour("MOD-26")

@@ -24,7 +24,7 @@ from anabranch.model.enums import (
 )
 
 INBOUND_ONLY = ("match", "project", "out-of-scope-action")
-OUTBOUND_ONLY = ("provision", "enforce", "deprovision-action")
+OUTBOUND_ONLY = ("provision", "deprovision-action")
 OUTBOUND_MAPPING_ONLY = ("on-null", "initial-only")
 
 SCOPE = ScopeShape()
@@ -103,7 +103,6 @@ RULES = MapOf(
             Field("project", Flag(), "inbound: whether an object without a partner makes a metaverse object"),
             Field("out-of-scope-action", Choice(OutOfScopeAction), "inbound: what leaving the scope leads to"),
             Field("provision", Flag(), "outbound: whether a missing target object is created"),
-            Field("enforce", Flag(), "outbound: whether foreign changes of the target are undone"),
             Field("deprovision-action", Choice(DeprovisionAction), "outbound: what becomes of the target object"),
             Field("mappings", MapOf(_MAPPING), "what flows"),
         ),

@@ -198,7 +198,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     project: bool = False
     out_of_scope_action: OutOfScopeAction = OutOfScopeAction.DISCONNECT
     provision: bool = False
-    enforce: bool = True
     deprovision_action: DeprovisionAction = DeprovisionAction.KEEP
 
 

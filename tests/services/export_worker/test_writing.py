@@ -187,3 +187,14 @@ async def test_a_target_that_cannot_be_written_ends_the_run_and_costs_no_attempt
     (world.place / "directory.ldif").rmdir()
     await world.one("export")
     assert sorted(world.target()) == ["p1"]
+
+
+@pytest.mark.behaviour("EXP-35")
+async def test_of_two_objects_with_one_name_the_one_left_out_of_the_file_is_reported(world: World) -> None:
+    world.plan["rules"]["account"]["mappings"]["dn"] = flow("dn", expression='"uid=same,ou=people,dc=x"')
+    await world.apply()
+    world.people("p1,Ann,Sales", "p2,Bob,Sales")
+    _, _, ran = await steps(world, "import", "sync", "export")
+    assert (ran.totals["exported"], ran.totals["errored"]) == (1, 1)
+    assert len(world.target()) == 1
+    assert [one.state for one in await world.exports()].count(ExportState.DEAD_LETTER) == 1

@@ -15,6 +15,7 @@ from anabranch.model.objects import GuardOp
 from anabranch.runtime.connecting import connector_of
 from anabranch.runtime.work import Task, plan, system_id
 
+_MANY = 1_000_000
 BATCH = 100
 """Pending exports of one batch of a target that is written object by object."""
 
@@ -33,9 +34,12 @@ async def assess(task: Task) -> None:
 async def plan_export(task: Task) -> None:
     """One batch for a target that is a file, ranges of creates and updates otherwise."""
     if connector_of(task).capabilities.whole_file:
+        changes = Changes()
         async with task.store.reader() as reader:
             count = len(await reader.executable_exports(system_id(task), task.claimed.run))
-        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if count else [])
+            listed = await reader.guard_op_ranges(task.claimed.run, GuardPoint.EXPORT_WRITES, _MANY)
+        changes.count("waiting", sum(one.total for one in listed) - count)
+        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if count else [], changes)
         return
     await _plan_ranges(task, {ExportKind.CREATE.value, ExportKind.UPDATE.value})
 

@@ -35,12 +35,32 @@ async def write_file(task: Task) -> None:
         found = await reader.executable_exports(system, task.claimed.run)
     counted = {export_id for export_id, _, _ in found}
     identifiers = Identifiers(task, system, counted)
-    refused: dict[ExportId, Outcome] = {}
+    written = _Written()
     async with open_connector(task) as target:
-        writer = _Writer(task, target, counted, identifiers, refused)
-        await target.replace(writer.objects(), task.claimed.claim, task.claimed.batch, task.hold.check)
+        writer = _Writer(task, target, counted, identifiers, written)
+        receipt = await target.replace(writer.objects(), task.claimed.claim, task.claimed.batch, task.hold.check)
         confirmed = target.capabilities.self_confirming
-    await _record(task, sorted(counted), identifiers, refused, confirmed=confirmed)
+    for one in receipt.rejected:
+        written.rejected[one.object_type, one.anchor] = _rejected(one.kind, one.message)
+    await _record(task, sorted(counted), identifiers, written, confirmed=confirmed)
+
+
+class _Written:
+    """What the file was written from: the version of each export it carries out, and what it could not take."""
+
+    def __init__(self) -> None:
+        self.versions: dict[ExportId, int] = {}
+        self.refused: dict[ExportId, Outcome] = {}
+        self.rejected: dict[tuple[str, str], Outcome] = {}
+        """By object type and anchor: refused only when the whole file was known, such as a name given twice."""
+
+    def outcome(self, export: PendingExport, object_type: str, anchor: str) -> Outcome | None:
+        """Why the export is not in the file, or None."""
+        return self.refused.get(export.id) or self.rejected.get((object_type, anchor))
+
+
+def _rejected(kind: str, message: str) -> Outcome:
+    return Outcome(status=OutcomeStatus.REJECTED, failure_class=FailureClass.PERMANENT, kind=kind, message=message)
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -58,13 +78,13 @@ class _Writer:
         target: Connector,
         counted: set[ExportId],
         identifiers: Identifiers,
-        refused: dict[ExportId, Outcome],
+        written: _Written,
     ) -> None:
         self._task = task
         self._target = target
         self._counted = counted
         self._identifiers = identifiers
-        self._refused = refused
+        self._written = written
 
     async def objects(self) -> AsyncIterator[TargetObject]:
         """Every object of the target, type by type in declared order, in anchor order within a type."""
@@ -96,6 +116,7 @@ class _Writer:
             exports = {one.cso_id: one for one in await reader.exports_of(ids) if one.id in self._counted}
             refs = await refs_by_cso(reader, ids)
             await self._identifiers.learn(reader, [ref for some in refs.values() for ref in some], exports.values())
+        self._written.versions.update((one.id, one.version) for one in exports.values())
         return [
             _Candidate(by_id[one], refs.get(one, []), exports.get(one))
             for one in ids
@@ -140,9 +161,7 @@ class _Writer:
 
     def _refuse(self, candidate: _Candidate, kind: str, message: str) -> None:
         if candidate.export is not None:
-            self._refused[candidate.export.id] = Outcome(
-                status=OutcomeStatus.REJECTED, failure_class=FailureClass.PERMANENT, kind=kind, message=message
-            )
+            self._written.refused[candidate.export.id] = _rejected(kind, message)
 
     def _make(self, candidate: _Candidate, export: PendingExport | None) -> TargetObject:
         cso = candidate.cso
@@ -193,7 +212,7 @@ async def _record(
     task: Task,
     ids: list[ExportId],
     identifiers: Identifiers,
-    refused: dict[ExportId, Outcome],
+    written: _Written,
     *,
     confirmed: bool,
 ) -> None:
@@ -201,7 +220,7 @@ async def _record(
     pages = [ids[start : start + _RESULTS] for start in range(0, len(ids), _RESULTS)] or [[]]
     for number, page in enumerate(pages, start=1):
         await _record_page(
-            task, page, identifiers, refused, confirmed=confirmed, last=number == len(pages), number=number
+            task, page, identifiers, written, confirmed=confirmed, last=number == len(pages), number=number
         )
 
 
@@ -218,7 +237,7 @@ async def _record_page(
     task: Task,
     ids: Sequence[ExportId],
     identifiers: Identifiers,
-    refused: dict[ExportId, Outcome],
+    written: _Written,
     *,
     confirmed: bool,
     last: bool,
@@ -229,10 +248,13 @@ async def _record_page(
 
     def decide(loaded: LoadedExports) -> Changes:
         changes = Changes()
+        changes.count("waiting", len(ids) - len(loaded.exports))
         for export in loaded.exports:
             cso = loaded.csos[export.cso_id]
-            if export.id in refused:
-                record_failure(task, changes, cso, export, refused[export.id])
+            if written.versions.get(export.id) != export.version:
+                changes.count("waiting")  # staged anew while the file was written: the next run writes it (EXP-47)
+            elif outcome := written.outcome(export, _type_key(task, cso), cso.anchor or ""):
+                record_failure(task, changes, cso, export, outcome)
             else:
                 refs = loaded.refs.get(cso.id, [])
                 record_success(task, changes, cso, refs, export, identifiers, loaded.sent_seq, confirmed=confirmed)
@@ -247,6 +269,10 @@ async def _record_page(
         else:
             await unit.advance({"results": number}, changes.counters)
     task.hold.progress()
+
+
+def _type_key(task: Task, cso: Cso) -> str:
+    return task.compiled.object_types[cso.type_id][1].key
 
 
 async def load_exports(reader: Reader, ids: Sequence[ExportId], identifiers: Identifiers) -> LoadedExports:
