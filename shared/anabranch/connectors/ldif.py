@@ -71,6 +71,7 @@ class LdifConnector:
         self._path = base_directory / self._options.path
         self._types: list[LdifType] = types_of(system)
         self._writers = {one.record.key: RecordWriter(one) for one in self._types}
+        self._built: dict[int, _Built] = {}
         self._readers = OpenReaders()
         feed = self._options.mode == CHANGES
         self.capabilities = Capabilities(
@@ -147,9 +148,11 @@ class LdifConnector:
 
     def refusal(self, wanted: TargetObject) -> Rejection | None:
         try:
-            self._writers[wanted.object_type].entry(wanted)
+            self._built[id(wanted)] = (wanted, self._writers[wanted.object_type].entry(wanted))
         except Refused as refused:
             return rejection(wanted.object_type, wanted.anchor, refused)
+        if len(self._built) > 2 * _OBJECTS_AT_ONCE:
+            self._built.clear()
         return None
 
     async def apply(self, batch: ExportBatch) -> list[Outcome]:
@@ -186,15 +189,22 @@ class LdifConnector:
     ) -> Receipt:
         if self._options.mode == CHANGES:
             raise Unsupported("an LDIF journal is written change by change, not whole")
-        writer = _ContentWriter(self._path, self._writers, claim, batch)
+        writer = _ContentWriter(self._path, self._writers, claim, batch, self._built)
         return await replace_whole(writer, objects, fence, _OBJECTS_AT_ONCE)
+
+
+_Built = tuple[TargetObject, tuple[names.Dn, bytes]]
+"""An object whose record was made when it was asked whether it could be written, so that it is made once."""
 
 
 class _ContentWriter:
     """The one file of a replacement. Entries are written as they come and put in order of depth at the end, where
     that is not their order already, so memory grows by a few bytes for each."""
 
-    def __init__(self, path: Path, writers: dict[str, RecordWriter], claim: str, batch: int) -> None:
+    def __init__(
+        self, path: Path, writers: dict[str, RecordWriter], claim: str, batch: int, built: dict[int, _Built]
+    ) -> None:
+        self._built = built
         self._file = WholeFile(path, claim, batch)
         self._writers = writers
         self._lengths = array("Q")
@@ -210,7 +220,11 @@ class _ContentWriter:
     def write(self, objects: list[TargetObject]) -> None:
         for wanted in objects:
             try:
-                name, data = self._writers[wanted.object_type].entry(wanted)
+                known = self._built.pop(id(wanted), None)
+                if known is not None and known[0] is wanted:
+                    name, data = known[1]
+                else:
+                    name, data = self._writers[wanted.object_type].entry(wanted)
                 self._claim_name(name)
             except Refused as refused:
                 self._rejected.append(rejection(wanted.object_type, wanted.anchor, refused))

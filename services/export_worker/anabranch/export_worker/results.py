@@ -153,10 +153,18 @@ def _apply(
     changes.cso_refs.extend(reference_changes(task, cso, refs, sent, identifiers))
 
 
-def reference_changes(
-    task: Task, cso: Cso, refs: Sequence[CsoRef], sent: Sequence[PendingRow], identifiers: Identifiers
-) -> list[RefChange]:
-    """What the sent reference rows change in the CSO's references."""
+class ReferenceDelta(msgspec.Struct, frozen=True):
+    """What sent rows change in one reference attribute: new identifiers with their objects, and those that go."""
+
+    attr: str
+    new: dict[str, CsoId]
+    gone: tuple[str, ...]
+
+
+def reference_deltas(
+    refs: Sequence[CsoRef], sent: Sequence[PendingRow], identifiers: Identifiers
+) -> list[ReferenceDelta]:
+    """What the sent reference rows change in an object's references, by attribute."""
     held: dict[str, list[CsoRef]] = {}
     for ref in refs:
         held.setdefault(ref.attr, []).append(ref)
@@ -171,13 +179,21 @@ def reference_changes(
             remove.setdefault(row.attr, set()).add(row.raw)
         elif row.target_mvo_id is not None and (found := identifiers.of_mvo(row.target_mvo_id)) is not None:
             add.setdefault(row.attr, {})[found[1]] = found[0]
+    return [
+        ReferenceDelta(attr, add.get(attr, {}), tuple(sorted(remove.get(attr, set()) - add.get(attr, {}).keys())))
+        for attr in sorted(add.keys() | remove.keys())
+    ]
+
+
+def reference_changes(
+    task: Task, cso: Cso, refs: Sequence[CsoRef], sent: Sequence[PendingRow], identifiers: Identifiers
+) -> list[RefChange]:
+    """What the sent reference rows change in the CSO's references, ready to be written."""
     changes: list[RefChange] = []
-    for attr in sorted(add.keys() | remove.keys()):
-        new = add.get(attr, {})
-        target = task.compiled.reference_target(cso.type_id, attr)
-        added = tuple((raw, *reference_hashes(raw, target)) for raw in sorted(new))
-        gone = tuple(sorted(remove.get(attr, set()) - new.keys()))
-        changes.append(RefChange(cso.id, cso.type_id, attr, added, gone, tuple(sorted(new.items()))))
+    for delta in reference_deltas(refs, sent, identifiers):
+        target = task.compiled.reference_target(cso.type_id, delta.attr)
+        added = tuple((raw, *reference_hashes(raw, target)) for raw in sorted(delta.new))
+        changes.append(RefChange(cso.id, cso.type_id, delta.attr, added, delta.gone, tuple(sorted(delta.new.items()))))
     return changes
 
 

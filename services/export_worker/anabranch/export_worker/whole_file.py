@@ -14,7 +14,7 @@ import msgspec
 from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeStatus, RawValue, TargetObject
 from anabranch.engine.exporting import apply_rows
 from anabranch.export_worker.identifiers import Identifiers, identifier_of
-from anabranch.export_worker.results import record_failure, record_success, reference_changes, resolvable
+from anabranch.export_worker.results import record_failure, record_success, reference_deltas, resolvable
 from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState, ExportKind
 from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
@@ -187,11 +187,11 @@ class _Writer:
         names: dict[str, dict[str, CsoId | None]] = {}
         for ref in candidate.refs:
             names.setdefault(ref.attr, {})[ref.raw] = ref.target_cso_id
-        for change in reference_changes(self._task, candidate.cso, candidate.refs, sent, self._identifiers):
-            held = names.setdefault(change.attr, {})
-            for raw in change.remove:
+        for delta in reference_deltas(candidate.refs, sent, self._identifiers):
+            held = names.setdefault(delta.attr, {})
+            for raw in delta.gone:
                 held.pop(raw, None)
-            held.update(dict(change.targets))
+            held.update(delta.new)
         return {
             attr: sorted(
                 {self._identifiers.of_cso(cso) or raw if cso is not None else raw for raw, cso in held.items()}
