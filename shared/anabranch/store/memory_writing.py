@@ -348,8 +348,8 @@ class MemoryWriter:
             return
         for cso_id in {key[0] for key, ref in self._tables.cso_refs.items() if ref.target in joined}:
             cso = self._tables.csos[cso_id]
-            if cso.mvo_id is not None:
-                self._tables.csos.put(cso_id, replace(cso, refs_due=True))
+            if cso.mvo_id is not None and not cso.refs_due:
+                self._tables.csos.put(cso_id, replace(cso, refs_due=True, link_version=cso.link_version + 1))
 
     def _check_anchor(self, cso_id: CsoId, key: tuple[TypeId, bytes | None]) -> None:
         if key[1] is not None and self._anchors.setdefault(key, cso_id) != cso_id:
@@ -370,7 +370,8 @@ class MemoryWriter:
             quiet = cso.change_seq <= cso.synced_seq
             number = self._sequences.next_change() if quiet else cso.change_seq
             due = cso.refs_due or cso.mvo_id is not None
-            self._tables.csos.put(cso_id, replace(cso, change_seq=number, refs_due=due))
+            link = cso.link_version + (1 if quiet or due is not cso.refs_due else 0)
+            self._tables.csos.put(cso_id, replace(cso, change_seq=number, refs_due=due, link_version=link))
         return len(found)
 
     # --- pending exports
