@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ import msgspec
 from anabranch.console.demo.generator import Organisation, Week, found, next_week, write
 from anabranch.console.demo.killing import Killing, kill_in_work
 from anabranch.console.demo.showing import Showing
-from anabranch.console.demo.stage import CycleResult, DemoFailed, Stage
+from anabranch.console.demo.stage import CycleResult, DemoFailed, Stage, configuration_directory
 from anabranch.console.local_fleet import LocalFleet
 from anabranch.runtime.local_servers import LocalServers
 
@@ -249,14 +250,22 @@ class _Story:
         say(f"Files:  {here}/data  what HR and the training office exported")
         say(f"        {here}/out   directory.ldif and phonebook.csv, as the fleet wrote them")
         say()
+        command = _command()
         say("Try next:")
         say(f"  less {here}/out/directory.ldif")
         if self._wish.keep:
-            say(f"  cd {here} && anabranch up")
-            say("  anabranch object show mv person E000001")
+            say(f"  cd {here} && {command} up")
+            say(f"  {command} object show mv person E000001")
         else:
-            say("  anabranch demo --keep                      keeps the database, to look at with `anabranch up`")
-            say("  anabranch config validate examples/organisation/config")
+            say(f"  {command} demo --keep   keeps the database, to look at with `anabranch up`")
+            say(f"  {command} config validate {_relative(configuration_directory())}")
+
+
+def _command() -> str:
+    """How the reader calls this program: by its name where a shell finds it, by its place otherwise."""
+    if shutil.which("anabranch"):
+        return "anabranch"
+    return str(_relative(Path(sys.executable).parent / "anabranch"))
 
 
 def _relative(path: Path) -> Path:
