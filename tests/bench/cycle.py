@@ -11,6 +11,8 @@ from typing import Final
 
 import asyncpg
 import msgspec
+from tests.bench.meters import cpu_seconds, family_seconds, peak_mebibytes
+from tests.bench.people import COLUMNS
 
 from anabranch.config.differences import plan
 from anabranch.config.load import load_directory
@@ -23,8 +25,6 @@ from anabranch.protocol.accounting import balance
 from anabranch.runtime.local_servers import LocalServers
 from anabranch.store.migrate import migrate
 from anabranch.store.postgres import PostgresStore
-from tests.bench.meters import cpu_seconds, family_seconds, peak_mebibytes
-from tests.bench.people import COLUMNS
 
 CONFIGURATION: Final = Path(__file__).parent / "config"
 ROLES: Final = (Service.SCHEDULER, Service.IMPORT, Service.SYNC, Service.EXPORT)

@@ -260,6 +260,7 @@ class _Compiler:
             record=record,
             rankings={name: self._ranking(key, attribute) for name, attribute in record.attributes.items()},
             key_attrs=self._key_attrs(key),
+            sensitive=frozenset(one.name for one in record.attributes.values() if one.sensitive),
             targets=tuple(targets),
             provisioned_types=frozenset(
                 self.registry.object_types[(r.system, r.object_type)] for r in rules if r.provision

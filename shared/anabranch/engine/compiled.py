@@ -115,6 +115,8 @@ class MetaverseSide(msgspec.Struct, frozen=True):
     record: MetaverseType
     rankings: Mapping[str, Ranking]
     key_attrs: frozenset[str]
+    sensitive: frozenset[str]
+    """Attributes of which history keeps only that they changed (AUD-13)."""
     targets: tuple[Target, ...]
     provisioned_types: frozenset[TypeId]
     condition: Callable[[Document, EvalContext], Any] | None

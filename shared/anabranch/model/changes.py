@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from anabranch.model.enums import CsoState, JoinType, MvoState
-from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId, TypeId
+from anabranch.model.identity import CsoId, ExportId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import (
     Contributions,
     Document,
@@ -81,6 +81,8 @@ class CsoLink(msgspec.Struct, frozen=True, kw_only=True):
     refs_due: bool
     failed: bool
     released: bool
+    settled_in: RunId | None = None
+    """The run whose settling of matches evaluates it; its flow leaves it out. None: as it is."""
 
 
 class RefChange(msgspec.Struct, frozen=True):
@@ -111,6 +113,18 @@ class NewMvo(msgspec.Struct, frozen=True, kw_only=True):
     origin_key: str
     doc: Document = {}
     provenance: Provenance = {}
+    evaluated: bool = False
+    outbound_due: bool = False
+
+
+class MvoMark(msgspec.Struct, frozen=True):
+    """What an outbound evaluation leaves of an existing MVO's marks; values and `change_seq` stay."""
+
+    id: MvoId
+    outbound_due: bool
+    outbound_stamp: int
+    outbound_version: int
+    outbound_turns_at: datetime | None = None
 
 
 class MvoWrite(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +177,15 @@ class SeenHashes(msgspec.Struct, frozen=True):
     hashes: bytes
 
 
+class ProposalPack(msgspec.Struct, frozen=True):
+    """What one batch proposes to settle: the ids of its objects (8 bytes each, ascending), and for each contest an
+    object may be in, the contest's 8-byte hash followed by the object's id. Little-endian."""
+
+    kind: str
+    objects: bytes
+    contests: bytes
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """An identity an import rejects over its complete set."""
 
@@ -191,6 +214,7 @@ class Changes(msgspec.Struct, kw_only=True):
     cso_keys: list[KeyChange] = msgspec.field(default_factory=list)
     new_mvos: list[NewMvo] = msgspec.field(default_factory=list)
     mvos: list[MvoWrite] = msgspec.field(default_factory=list)
+    mvo_marks: list[MvoMark] = msgspec.field(default_factory=list)
     gone_mvos: list[MvoId] = msgspec.field(default_factory=list)
     """Removed with match keys and references; MVOs that referred to them lose the reference, take a new number and
     become due for outbound evaluation (SYN-61, SYN-62)."""
@@ -214,6 +238,7 @@ class Changes(msgspec.Struct, kw_only=True):
     import_seen: list[SeenHashes] = msgspec.field(default_factory=list)
     verdicts: list[Verdict] = msgspec.field(default_factory=list)
     proposals: list[Proposal] = msgspec.field(default_factory=list)
+    proposal_packs: list[ProposalPack] = msgspec.field(default_factory=list)
     guard_ops: list[GuardOp] = msgspec.field(default_factory=list)
 
     items: dict[str, list[Item]] = msgspec.field(default_factory=dict)

@@ -73,6 +73,16 @@ class Mvo(msgspec.Struct, frozen=True, kw_only=True):
     change_seq: int
 
 
+class Connector(msgspec.Struct, frozen=True):
+    """That an MVO has a CSO in a system, without what is in it."""
+
+    cso_id: CsoId
+    mvo_id: MvoId
+    type_id: TypeId
+    system_id: SystemId
+    state: CsoState
+
+
 class CsoRef(msgspec.Struct, frozen=True):
     """One reference value of a CSO: the raw identifier, and what it leads to once resolved."""
 

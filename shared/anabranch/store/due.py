@@ -28,6 +28,7 @@ def due_set(due: Due) -> tuple[str, tuple[Any, ...]]:
         raise Permanent(f"no set of due objects is called {due.what!r}; use one that `Due.what` names")
     joined = _EVALUATED[due.what]
     if due.everything:
-        return "set_due_everything", (due.system, types, due.max_seq, joined)
+        return "set_due_everything", (due.system, types, due.max_seq, joined, due.not_settled_in)
     stamps = list(due.stamps.values())
-    return "set_due_changed", (due.system, types, stamps, due.config_version, due.now, due.max_seq, joined)
+    extent = (due.config_version, due.now, due.max_seq, joined, due.not_settled_in)
+    return "set_due_changed", (due.system, types, stamps, *extent)

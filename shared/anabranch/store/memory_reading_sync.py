@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
+from anabranch.model.changes import ProposalPack
 from anabranch.model.enums import CsoState, ExportState, GuardPoint, MvoState
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, ExportId, MvoId, RunId, SystemId, TypeId
+from anabranch.model.identity import BatchId, CsoId, ExportId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import (
+    Connector,
     Cso,
     GuardOp,
     KeyHit,
@@ -57,6 +59,8 @@ class MemoryReader(MemoryImportReading):
 
     def _is_due(self, cso: Cso, due: Due) -> bool:
         """SYN-2 within the extent of SYN-4. One never evaluated may be younger than the run: only its number tells."""
+        if due.not_settled_in is not None and self._tables.settled_in.get(cso.id) == due.not_settled_in:
+            return False
         in_extent = cso.change_seq <= due.max_seq
         existed = cso.config_version > 0
         if due.everything:
@@ -87,6 +91,10 @@ class MemoryReader(MemoryImportReading):
         wanted = set(mvo_ids)
         joined = (cso for cso in self._tables.csos.values() if cso.mvo_id is not None and cso.mvo_id in wanted)
         return sorted(joined, key=lambda cso: cso.id)
+
+    async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
+        joined = await self.links(mvo_ids)
+        return [Connector(one.id, one.mvo_id, one.type_id, one.system_id, one.state) for one in joined if one.mvo_id]
 
     async def mvo_refs(self, mvo_ids: Sequence[MvoId]) -> list[MvoRef]:
         wanted = set(mvo_ids)
@@ -121,6 +129,17 @@ class MemoryReader(MemoryImportReading):
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         numbered = ((one.n, one) for one in self._proposals(run, kind) if one.n is not None and lo <= one.n <= hi)
         return [one for _, one in sorted(numbered, key=lambda pair: pair[0])]
+
+    async def proposal_packs(self, run: RunId, kind: str) -> list[tuple[BatchId, ProposalPack]]:
+        packs = self._tables.proposal_packs.items()
+        return sorted((batch, pack) for (of, what, batch), pack in packs if (of, what) == (run, kind))
+
+    async def proposed_objects(self, run: RunId, kind: str, batch: BatchId) -> bytes:
+        pack = self._tables.proposal_packs.get((run, kind, batch))
+        return pack.objects if pack is not None else b""
+
+    async def ordered_among(self, run: RunId, kind: str, objects: Sequence[int]) -> frozenset[int]:
+        return frozenset(objects) & {one.object_id for one in self._proposals(run, kind)}
 
     def _proposals(self, run: RunId, kind: str) -> Iterator[Proposal]:
         return (one for (of, what, _), one in self._tables.proposals.items() if (of, what) == (run, kind))

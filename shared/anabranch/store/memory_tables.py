@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from anabranch.model.changes import ErrorItem, Item
+from anabranch.model.changes import ErrorItem, Item, ProposalPack
 from anabranch.model.enums import ExecutionState, HoldState
 from anabranch.model.identity import (
     BatchId,
@@ -211,6 +211,8 @@ class Tables:
         self.import_seen: Table[tuple[RunId, str, int, TypeId], bytes] = table("import_seen")
         self.verdicts: Table[tuple[RunId, TypeId, bytes], tuple[str, str]] = table("verdicts")
         self.proposals: Table[tuple[RunId, str, int], Proposal] = table("proposals")
+        self.proposal_packs: Table[tuple[RunId, str, BatchId], ProposalPack] = table("proposal_packs")
+        self.settled_in: Table[CsoId, RunId] = table("settled_in")
         self.guard_ops: Table[tuple[RunId, str, int], GuardOp] = table("guard_ops")
         self.item_packs: Table[tuple[BatchId, int, str], ItemPack] = table("item_packs")
         self.errors: Table[int, ErrorRow] = table("errors")

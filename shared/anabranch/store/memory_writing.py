@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from anabranch.model.changes import Changes, CsoLink, CsoWrite, KeyChange, MvoWrite, NewCso, NewMvo, RefChange
+from anabranch.model.changes import Changes, CsoLink, CsoWrite, KeyChange, MvoMark, MvoWrite, NewCso, NewMvo, RefChange
 from anabranch.model.enums import CsoState, ExportState, JoinType, MvoState
 from anabranch.model.identity import BatchId, CsoId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Cso, Mvo, Reservation
@@ -31,7 +31,7 @@ def rows_concerned(tables: Tables, changes: Changes) -> list[Row]:
     """Every row `changes` will write to, in the order in which they are locked: MVOs, CSOs, pending exports, each by
     id, then the keys that must stay unique."""
     gone_mvos, gone_csos = set(changes.gone_mvos), {*changes.gone_csos, *changes.joined_csos}
-    mvos = {*changes.expect_mvos, *(one.id for one in changes.mvos), *gone_mvos}
+    mvos = {*changes.expect_mvos, *(one.id for one in changes.mvos), *(one.id for one in changes.mvo_marks), *gone_mvos}
     mvos |= {key[0] for key, ref in tables.mvo_refs.items() if ref.target_mvo_id in gone_mvos}
     csos = {*changes.expect_csos, *(one.id for one in changes.csos), *(one.cso_id for one in changes.links)}
     csos |= {*changes.obsolete_csos, *changes.gone_csos}
@@ -99,6 +99,8 @@ class MemoryWriter:
             _insert(self._tables.mvos, new.id, self._new_mvo(new), "mvo")
         for write in changes.mvos:
             self._write_mvo(write)
+        for mark in changes.mvo_marks:
+            self._mark_mvo(mark)
         self._write_keys(self._tables.match_keys, changes.match_keys, "match_key")
         for removed in changes.remove_mvo_refs:
             self._tables.mvo_refs.remove(removed)
@@ -117,8 +119,8 @@ class MemoryWriter:
             deletion=None,
             doc=as_stored(new.doc),
             provenance=as_stored(new.provenance),
-            evaluated=False,
-            outbound_due=False,
+            evaluated=new.evaluated,
+            outbound_due=new.outbound_due,
             outbound_stamp=0,
             outbound_version=0,
             change_seq=self._sequences.next_change(),
@@ -143,6 +145,14 @@ class MemoryWriter:
         )
         self._tables.mvos.put(write.id, mvo)
         _put_or_remove(self._tables.mvo_turns, write.id, write.outbound_turns_at)
+
+    def _mark_mvo(self, mark: MvoMark) -> None:
+        old = self._tables.mvos.get(mark.id)
+        if old is not None:
+            due, stamp, version = mark.outbound_due, mark.outbound_stamp, mark.outbound_version
+            marked = replace(old, outbound_due=due, outbound_stamp=stamp, outbound_version=version)
+            self._tables.mvos.put(mark.id, marked)
+            _put_or_remove(self._tables.mvo_turns, mark.id, mark.outbound_turns_at)
 
     def _write_keys(self, table: Table[Any, KeyRow], keys: Sequence[KeyChange], name: str) -> None:
         for one in keys:
@@ -297,6 +307,8 @@ class MemoryWriter:
             ),
         )
         _put_or_remove(self._tables.cso_turns, cso.id, link.turns_at)
+        if link.settled_in is not None:
+            self._tables.settled_in.put(cso.id, link.settled_in)
 
     def _write_cso(self, write: CsoWrite) -> None:
         old = self._tables.csos.get(write.id)
@@ -426,6 +438,8 @@ class MemoryWriter:
         for proposal in changes.proposals:
             one = replace(proposal, body=as_stored(proposal.body))
             _insert(tables.proposals, (run, one.kind, one.object_id), one, "proposal")
+        for pack in changes.proposal_packs:
+            _insert(tables.proposal_packs, (run, pack.kind, self._batch), pack, "proposal_pack")
         for op in changes.guard_ops:
             _insert(tables.guard_ops, (run, op.point, op.object_id), op, "guard_op")
 
@@ -454,6 +468,7 @@ class MemoryWriter:
         _remove_of_runs(tables.import_seen, ended)
         _remove_of_runs(tables.verdicts, ended)
         _remove_of_runs(tables.proposals, ended)
+        _remove_of_runs(tables.proposal_packs, ended)
 
 
 def _remove_of_runs(table: Table[Any, Any], runs: set[RunId]) -> None:

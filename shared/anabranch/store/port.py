@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from anabranch.config.stamps import Stamps
-from anabranch.model.changes import Changes
+from anabranch.model.changes import Changes, ProposalPack
 from anabranch.model.configuration import Configuration
 from anabranch.model.enums import ChangeClass, FailedReason, GuardPoint, RunState, WorkerKind
 from anabranch.model.errors import Retryable
@@ -35,6 +35,7 @@ from anabranch.model.identity import (
     WorkerId,
 )
 from anabranch.model.objects import (
+    Connector,
     Cso,
     CsoRef,
     GuardOp,
@@ -189,6 +190,9 @@ class Reader(Protocol):
     async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
         """All CSOs joined to these MVOs."""
 
+    async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
+        """Which CSOs are joined to these MVOs, in id order; cheap, because no document is read."""
+
     async def mvo_refs(self, mvo_ids: Sequence[MvoId]) -> list[MvoRef]: ...
 
     async def match_candidates(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
@@ -206,6 +210,15 @@ class Reader(Protocol):
 
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         """By range of `n`, in that order."""
+
+    async def proposal_packs(self, run: RunId, kind: str) -> list[tuple[BatchId, ProposalPack]]:
+        """Every packed proposal of the run, with the batch that made it, in order of batches."""
+
+    async def proposed_objects(self, run: RunId, kind: str, batch: BatchId) -> bytes:
+        """The ids that one batch's packed proposal names, 8 bytes each; nothing where there is none."""
+
+    async def ordered_among(self, run: RunId, kind: str, objects: Sequence[int]) -> frozenset[int]:
+        """Those of the objects that have a proposal of their own."""
 
     async def guard_op_ranges(self, run: RunId, point: GuardPoint, size: int) -> list[IdRange]:
         """Object id ranges of the listed operations (neither held nor dropped)."""
@@ -254,6 +267,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     the same where it was due at the start for another reason: failed, turned with time, or (once evaluated, so that it
     existed) stale or in the way of `everything`."""
     everything: bool = False
+    not_settled_in: RunId | None = None
+    """Without what the settling of matches of this run has evaluated."""
 
 
 class ReferenceTargets(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from anabranch.model.identity import ExportId
 from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow, StagedRow
 
 # A dictionary look-up instead of an enum call: these run once for each object of each batch.
-_CSO_STATES = {state.value: state for state in CsoState}
+CSO_STATES = {state.value: state for state in CsoState}
 _JOIN_TYPES = {kind.value: kind for kind in JoinType}
 _ROWS = msgspec.json.Decoder(tuple[PendingRow, ...])
 _MVO_STATES = {state.value: state for state in MvoState}
@@ -28,7 +28,7 @@ _MVO_STATES = {state.value: state for state in MvoState}
 def cso_of(row: asyncpg.Record) -> Cso:
     """The CSO a row of `cso_picture` shows."""
     fields: dict[str, Any] = dict(row)
-    fields["state"] = _CSO_STATES[fields["state"]]
+    fields["state"] = CSO_STATES[fields["state"]]
     fields["join_type"] = _JOIN_TYPES[fields["join_type"]]
     return Cso(**fields)
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from anabranch.model.changes import ProposalPack
 from anabranch.model.enums import GuardPoint
-from anabranch.model.identity import MvoId, RunId, SystemId, TypeId
-from anabranch.model.objects import Cso, GuardOp, KeyHit, Mvo, MvoRef, Proposal, Reservation
+from anabranch.model.identity import BatchId, MvoId, RunId, SystemId, TypeId
+from anabranch.model.objects import Connector, Cso, GuardOp, KeyHit, Mvo, MvoRef, Proposal, Reservation
 from anabranch.store.due import due_set
 from anabranch.store.pool import one_row
 from anabranch.store.port import Due, IdRange
 from anabranch.store.reading_ranges import cut, pick
-from anabranch.store.reading_rows import cso_of, mvo_of
+from anabranch.store.reading_rows import CSO_STATES, cso_of, mvo_of
 from anabranch.store.sql_files import sql
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class SyncReading:
     async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
         return [cso_of(row) for row in await self._connection.fetch(sql("read_links"), mvo_ids)]
 
+    async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
+        rows = await self._connection.fetch(sql("read_connectors"), mvo_ids)
+        return [Connector(row[0], row[1], row[2], row[3], CSO_STATES[row[4]]) for row in rows]
+
     async def mvo_refs(self, mvo_ids: Sequence[MvoId]) -> list[MvoRef]:
         return [MvoRef(*row) for row in await self._connection.fetch(sql("read_mvo_refs"), mvo_ids)]
 
@@ -65,6 +70,18 @@ class SyncReading:
 
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         return [Proposal(*row) for row in await self._connection.fetch(sql("read_proposals"), run, kind, lo, hi)]
+
+    async def proposal_packs(self, run: RunId, kind: str) -> list[tuple[BatchId, ProposalPack]]:
+        rows = await self._connection.fetch(sql("read_proposal_packs"), run, kind)
+        return [(row[0], ProposalPack(kind, row[1], row[2])) for row in rows]
+
+    async def proposed_objects(self, run: RunId, kind: str, batch: BatchId) -> bytes:
+        packed: bytes | None = await self._connection.fetchval(sql("read_proposal_pack"), run, kind, batch)
+        return packed or b""
+
+    async def ordered_among(self, run: RunId, kind: str, objects: Sequence[int]) -> frozenset[int]:
+        rows = await self._connection.fetch(sql("find_ordered_among"), run, kind, objects)
+        return frozenset(row[0] for row in rows)
 
     async def guard_op_ranges(self, run: RunId, point: GuardPoint, size: int) -> list[IdRange]:
         return await cut(self._connection, "set_guard_ops", size, run, point)

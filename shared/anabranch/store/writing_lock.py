@@ -2,7 +2,7 @@
 
 Besides those a decision was made about, a commit also writes to objects that merely refer to something: they are locked
 with the others, each table once and in id order, metaverse before connector space before pending exports, so that two
-commits meet in the same order and wait instead of dead-locking. The sync row's lock stands for the whole CSO.
+commits meet in the same order and wait instead of dead-locking. The sync row's lock stands for the whole object.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ async def lock_rows(connection: Connection, changes: Changes) -> Moved:
     was read, or gone."""
     mvos, csos, exports = {}, {}, {}
     mvo_ids = {*changes.expect_mvos, *(one.id for one in changes.mvos), *changes.gone_mvos}
+    mvo_ids.update(one.id for one in changes.mvo_marks)
     if mvo_ids:
         rows = await connection.fetch(sql("lock_mvos"), sorted(mvo_ids), changes.gone_mvos)
-        mvos = {row["id"]: row["change_seq"] for row in rows}
+        mvos = {row["mvo_id"]: row["change_seq"] for row in rows}
     cso_ids = {
         *changes.expect_csos,
         *(one.id for one in changes.csos),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from anabranch.model.changes import Changes, KeyChange, MvoWrite, NewMvo
+from anabranch.model.changes import Changes, KeyChange, MvoMark, MvoWrite, NewMvo
 from anabranch.model.objects import Reservation
 from anabranch.store.port import Collision
 from anabranch.store.sql_files import sql
@@ -21,6 +21,8 @@ async def write_metaverse(connection: Connection, changes: Changes) -> None:
         await _add_mvos(connection, changes.new_mvos)
     if changes.mvos:
         await _update_mvos(connection, changes.mvos)
+    if changes.mvo_marks:
+        await _mark_mvos(connection, changes.mvo_marks)
     await write_keys(connection, "match_key", changes.match_keys)
     await _write_references(connection, changes)
     await _write_reservations(connection, changes)
@@ -47,6 +49,22 @@ async def _add_mvos(connection: Connection, mvos: Sequence[NewMvo]) -> None:
         "mvo",
         records=[(one.id, one.type_id, one.origin_key, one.doc, one.provenance) for one in mvos],
         columns=["id", "type_id", "origin_key", "doc", "provenance"],
+    )
+    await connection.copy_records_to_table(
+        "mvo_sync",
+        records=[(one.id, one.type_id, one.evaluated, one.outbound_due) for one in mvos],
+        columns=["mvo_id", "type_id", "evaluated", "outbound_due"],
+    )
+
+
+async def _mark_mvos(connection: Connection, marks: Sequence[MvoMark]) -> None:
+    await connection.execute(
+        sql("mark_mvos"),
+        [one.id for one in marks],
+        [one.outbound_due for one in marks],
+        [one.outbound_stamp for one in marks],
+        [one.outbound_version for one in marks],
+        [one.outbound_turns_at for one in marks],
     )
 
 

@@ -51,6 +51,14 @@ async def write_run_data(connection: Connection, claimed: Claimed, changes: Chan
             ],
             columns=["run_id", "kind", "object_id", "order_key", "n", "body"],
         )
+    if changes.proposal_packs:
+        await connection.copy_records_to_table(
+            "proposal_pack",
+            records=[
+                (claimed.run, one.kind, claimed.batch, one.objects, one.contests) for one in changes.proposal_packs
+            ],
+            columns=["run_id", "kind", "batch_id", "objects", "contests"],
+        )
     if changes.guard_ops:
         await connection.copy_records_to_table(
             "guard_op",
@@ -119,5 +127,5 @@ async def _add_errors(connection: Connection, claimed: Claimed, errors: Sequence
 async def purge(connection: Connection) -> None:
     """Nothing is left of what ended runs kept while they worked; what they did (items, errors, listed operations)
     stays."""
-    for statement in ("purge_import_rows", "purge_import_seen", "purge_verdicts", "purge_proposals"):
-        await connection.execute(sql(statement))
+    for kept in ("import_rows", "import_seen", "verdicts", "proposals", "proposal_packs"):
+        await connection.execute(sql(f"purge_{kept}"))

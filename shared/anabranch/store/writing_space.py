@@ -107,6 +107,7 @@ async def _update_links(connection: Connection, links: Sequence[CsoLink]) -> Non
         [one.refs_due for one in links],
         [one.failed for one in links],
         [one.released for one in links],
+        [one.settled_in for one in links],
     )
 
 

@@ -9,12 +9,7 @@ from tests.services.driver import World
 from tests.services.organisation import with_crm
 
 from anabranch.bus.lookup_cache import LookupCache, LookupCounts, NullCache
-from anabranch.engine.joining import Lookup, Search
 from anabranch.engine.keys import key_hash
-from anabranch.model.identity import TypeId
-from anabranch.sync_worker.hinting import probably_joins
-
-PERSON = TypeId(1)
 
 
 class LyingCache:
@@ -37,16 +32,32 @@ class LyingCache:
         return None
 
 
-@pytest.mark.behaviour("FLT-19")
-def test_an_object_probably_joins_when_each_condition_of_one_rule_has_a_known_key() -> None:
-    search = Search("hr", PERSON, (Lookup("id", ("1", "2"), True), Lookup("mail", ("a@b",), False)))
-    only_id = frozenset({(PERSON, "id", key_hash("2"))})
-    both = only_id | {(PERSON, "mail", key_hash("a@b"))}
-    assert (probably_joins([search], only_id), probably_joins([search], both)) == (False, True)
+class RememberingCache(LyingCache):
+    """Answers what it was told."""
+
+    async def get_many(self, type_id: int, attribute: str, hashes: Sequence[bytes]) -> dict[bytes, tuple[int, ...]]:
+        return {one: tuple(self.told[one]) for one in hashes if one in self.told}
 
 
 @pytest.mark.behaviour("FLT-19")
-@pytest.mark.parametrize("cache", [NullCache(), LyingCache()])
+async def test_whom_the_cache_names_is_fetched_and_judged_by_what_postgresql_says(world: World) -> None:
+    cache = RememberingCache()
+    world.cache = cache
+    with_crm(world.plan, world.place)
+    await world.apply()
+    world.people("p1,Ann,Sales", "p2,Bob,Sales")
+    world.contacts("c1,p1,11")
+    await world.run()
+    cache.told[key_hash("p2")] = cache.told[key_hash("p1")]
+    world.contacts("c1,p1,11", "c2,p2,22")
+    ran = await world.run()
+    assert ran["crm-sync"].changed("joined") == ["c2"]
+    assert len(cache.told[key_hash("p2")]) == 1
+    assert cache.told[key_hash("p2")] != cache.told[key_hash("p1")]
+
+
+@pytest.mark.behaviour("FLT-19")
+@pytest.mark.parametrize("cache", [NullCache(), LyingCache(), RememberingCache()])
 async def test_a_cache_that_is_off_or_lies_leads_to_the_same_people(world: World, cache: LookupCache) -> None:
     world.cache = cache
     with_crm(world.plan, world.place)

@@ -17,9 +17,16 @@ from anabranch.runtime.work import Task, system_id
 from anabranch.store.port import Due
 
 
-def due(task: Task, what: str, types: Iterable[TypeId] | None = None, *, everything: bool = False) -> Due:
+def due(
+    task: Task,
+    what: str,
+    types: Iterable[TypeId] | None = None,
+    *,
+    everything: bool = False,
+    apart_from_settled: bool = False,
+) -> Due:
     """What a step of this run concerns; `types` narrows it to some object types, `everything` takes in those that are
-    not due by themselves."""
+    not due by themselves, `apart_from_settled` leaves out what this run's settling of matches has evaluated."""
     stamps = task.compiled.revision.inbound_stamps
     selected = task.compiled.types_of(system_id(task)) if types is None else list(types)
     return Due(
@@ -30,6 +37,7 @@ def due(task: Task, what: str, types: Iterable[TypeId] | None = None, *, everyth
         now=task.claimed.now,
         max_seq=task.claimed.start_seq,
         everything=everything or task.claimed.kind is RunKind.FULL_SYNC,
+        not_settled_in=task.claimed.run if apart_from_settled else None,
     )
 
 

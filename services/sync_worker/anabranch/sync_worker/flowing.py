@@ -7,18 +7,18 @@ unique value nobody has drawn yet are proposed for `reserve`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from anabranch.engine.compiled import Failure, InboundType, MetaverseSide
+from anabranch.engine.compiled import Failure, InboundType
 from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.engine.flow import Evaluation, evaluate, recall
 from anabranch.engine.keys import key_hash, keys_of
-from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange
+from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange, NewMvo
 from anabranch.model.enums import OutOfScopeAction
-from anabranch.model.identity import CsoId, MvoId
-from anabranch.model.objects import Cso, CsoRef, Mvo, Proposal, Reservation
+from anabranch.model.identity import CsoId, MvoId, RunId
+from anabranch.model.objects import Cso, CsoRef, Document, Mvo, Proposal, Reservation
 from anabranch.runtime.loading import links_by_mvo, refs_by_cso
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
@@ -31,13 +31,13 @@ Draw = Callable[[Cso, str, tuple[str, ...]], str]
 
 
 async def plan_flow(task: Task) -> None:
-    """The due joined objects, cut into ranges."""
+    """The due joined objects, cut into ranges; without those that have got their values where they got their place."""
     async with task.store.reader() as reader:
-        ranges = await reader.due_ranges(due(task, "joined"), task.claimed.batch_size)
+        ranges = await reader.due_ranges(due(task, "joined", apart_from_settled=True), task.claimed.batch_size)
     await plan(task, batches_of(ranges))
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """Joined objects and everything their evaluation reads."""
 
     csos: list[Cso]
@@ -48,6 +48,8 @@ class Loaded(msgspec.Struct, frozen=True):
     reservations: dict[tuple[MvoId, str], Reservation]
     before_references: bool = True
     """True while the step `references` is still to come, so that it is owed what this evaluation changes."""
+    settling: RunId | None = None
+    """The run whose matches are being settled, when that is what goes on: its `flow` leaves these objects out."""
 
 
 async def load_joined(task: Task, reader: Reader, csos: list[Cso]) -> Loaded:
@@ -57,20 +59,36 @@ async def load_joined(task: Task, reader: Reader, csos: list[Cso]) -> Loaded:
     needing = [cso.id for cso in csos if inbound[cso.type_id].needs_refs]
     mvos = {mvo.id: mvo for mvo in await reader.mvos(ids)}
     contested = any(_is_contested(task, one) for one in inbound.values())
-    keyed = [mvo.id for mvo in mvos.values() if task.compiled.metaverse[mvo.type_id].key_attrs]
-    keys: dict[MvoId, dict[str, dict[bytes, str]]] = {}
-    for mvo_id, attr, digest, key in await reader.match_keys_of(keyed):
-        keys.setdefault(mvo_id, {}).setdefault(attr, {})[digest] = key
-    draws = any(link.draws for one in inbound.values() for link in one.links)
-    reservations = await reader.reservations_of(ids) if draws else []
     return Loaded(
         csos=csos,
-        refs=await refs_by_cso(reader, needing),
+        refs=await refs_by_cso(reader, needing) if needing else {},
         mvos=mvos,
         links=await links_by_mvo(reader, ids) if contested else {},
-        keys=keys,
-        reservations={(one.mvo_id, one.name): one for one in reservations if one.mvo_id is not None},
+        keys=await keys_by_mvo(task, reader, mvos),
+        reservations=await draws_of(task, reader, csos, ids),
     )
+
+
+async def keys_by_mvo(
+    task: Task, reader: Reader, mvos: Mapping[MvoId, Mvo]
+) -> dict[MvoId, dict[str, dict[bytes, str]]]:
+    """The look-up keys these objects have, by object and attribute."""
+    keyed = [mvo.id for mvo in mvos.values() if task.compiled.metaverse[mvo.type_id].key_attrs]
+    keys: dict[MvoId, dict[str, dict[bytes, str]]] = {}
+    if keyed:
+        for mvo_id, attr, digest, key in await reader.match_keys_of(keyed):
+            keys.setdefault(mvo_id, {}).setdefault(attr, {})[digest] = key
+    return keys
+
+
+async def draws_of(
+    task: Task, reader: Reader, csos: Sequence[Cso], mvos: Sequence[MvoId]
+) -> dict[tuple[MvoId, str], Reservation]:
+    """What these metaverse objects have drawn, where a rule of these CSOs draws at all."""
+    types = {cso.type_id for cso in csos}
+    draws = any(link.draws for one in types for link in task.compiled.inbound[one].links)
+    held = await reader.reservations_of(mvos) if draws and mvos else []
+    return {(one.mvo_id, one.name): one for one in held if one.mvo_id is not None}
 
 
 def _is_contested(task: Task, inbound: InboundType) -> bool:
@@ -86,7 +104,8 @@ async def flow_range(task: Task) -> None:
     lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
 
     async def load(reader: Reader) -> Loaded:
-        return await load_joined(task, reader, await reader.due_csos(due(task, "joined"), lo, hi))
+        csos = await reader.due_csos(due(task, "joined", apart_from_settled=True), lo, hi)
+        return await load_joined(task, reader, csos)
 
     def decide(loaded: Loaded) -> Changes:
         changes = Changes()
@@ -106,8 +125,7 @@ def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Dr
     inbound = task.compiled.inbound[cso.type_id]
     changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
     cs = with_refs(inbound, cso, loaded.refs.get(cso.id, ()))
-    seen = _drawing_context(task, loaded, cso, draw)
-    verdict = judge(inbound, cs, seen)
+    verdict = judge(inbound, cs, _drawing_context(task, loaded, cso, draw))
     if verdict.problem is not None:
         fail_object(changes, cso, "scope_error", verdict.problem)
         return
@@ -117,14 +135,28 @@ def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Dr
         else:  # its disconnection was held back: a person decided against it
             changes.count("selected")
         return
-    side = task.compiled.metaverse[mvo.type_id]
-    others = [other for other in loaded.links.get(mvo.id, ()) if other.id != cso.id]
-    outcome = evaluate(inbound, side, cso, cs, mvo, others, verdict.accepted, seen, task.claimed.run)
+    outcome = evaluation_of(task, loaded, cso, cs, mvo, verdict.accepted, draw)
     if outcome.untouched:
         index, kind, message = first_failure(outcome.failures)
         fail_object(changes, cso, kind, f"{inbound.links[index].key}: {message}", inbound.links[index].rule)
         return
-    _write(task, changes, loaded, cso, inbound, side, mvo, outcome)
+    write_values(task, changes, loaded, cso, mvo, outcome)
+
+
+def evaluation_of(
+    task: Task,
+    loaded: Loaded,
+    cso: Cso,
+    cs: Document,
+    mvo: Mvo,
+    accepted: Sequence[int],
+    draw: Draw | None = None,
+) -> Evaluation:
+    """What the accepting rules' mappings of the joined object make of its metaverse object."""
+    inbound, side = task.compiled.inbound[cso.type_id], task.compiled.metaverse[mvo.type_id]
+    others = [other for other in loaded.links.get(mvo.id, ()) if other.id != cso.id]
+    seen = _drawing_context(task, loaded, cso, draw)
+    return evaluate(inbound, side, cso, cs, mvo, others, accepted, seen, task.claimed.run)
 
 
 def _drawing_context(task: Task, loaded: Loaded, cso: Cso, draw: Draw | None) -> EvalContext:
@@ -150,7 +182,7 @@ def _retain(task: Task, changes: Changes, loaded: Loaded, cso: Cso, inbound: Inb
     if provenance is not mvo.provenance:
         changes.item("cso", Item(cso.id, cso.anchor or "", "retained_out_of_scope"))
     outcome = Evaluation(doc, provenance, None, tuple(values), (), untouched=False, owes_draw=False)
-    _write(task, changes, loaded, cso, inbound, side, mvo, outcome)
+    write_values(task, changes, loaded, cso, mvo, outcome)
 
 
 def first_failure(failures: Sequence[Failure]) -> Failure:
@@ -158,49 +190,75 @@ def first_failure(failures: Sequence[Failure]) -> Failure:
     return min(failures)
 
 
-def _write(
+def write_values(
     task: Task,
     changes: Changes,
     loaded: Loaded,
     cso: Cso,
-    inbound: InboundType,
-    side: MetaverseSide,
     mvo: Mvo,
     outcome: Evaluation,
+    *,
+    created: bool = False,
+    always: bool = False,
 ) -> None:
+    """The evaluation is in `changes`, with what it still owes. A metaverse object that is `created` by it is new; one that
+    stays as it is is written only with `always`."""
+    inbound, side = task.compiled.inbound[cso.type_id], task.compiled.metaverse[mvo.type_id]
     _tell_failures(changes, cso, inbound, outcome.failures)
-    refers = loaded.before_references and any(rule.references for rule in inbound.rules)
-    if outcome.owes_draw:
-        changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), {}))
-        changes.links.append(relinked(cso, contributions=outcome.contributions, refs_due=refers or cso.refs_due))
-    else:
-        failed = bool(outcome.failures)
-        changes.links.append(
-            evaluated(task, cso, contributions=outcome.contributions, refs_due=refers or cso.refs_due, failed=failed)
-        )
-        changes.count("selected")
-        changes.count("errored" if failed else ("changed" if outcome.values or not mvo.evaluated else "unchanged"))
+    _write_link(task, changes, loaded, cso, mvo, outcome)
     differs = outcome.doc is not mvo.doc or outcome.provenance is not mvo.provenance
     serves = any(target.type_id == cso.type_id for target in side.targets)
     complete = mvo.evaluated or not outcome.owes_draw
-    if not (differs or complete is not mvo.evaluated or (serves and not mvo.outbound_due)):
+    if not (always or created or differs or complete is not mvo.evaluated or (serves and not mvo.outbound_due)):
         return
-    changes.expect_mvos[mvo.id] = mvo.change_seq
-    due_now = mvo.outbound_due or bool(outcome.values) or not mvo.evaluated or serves
-    changes.mvos.append(
-        rewritten(
-            mvo,
-            doc=outcome.doc,
-            provenance=outcome.provenance,
-            evaluated=complete,
-            outbound_due=due_now,
-            touch=bool(outcome.values),
+    due_now = always or mvo.outbound_due or bool(outcome.values) or not mvo.evaluated or serves
+    if created:
+        changes.new_mvos.append(
+            NewMvo(
+                id=mvo.id,
+                type_id=mvo.type_id,
+                origin_key=mvo.origin_key,
+                doc=outcome.doc,
+                provenance=outcome.provenance,
+                evaluated=complete,
+                outbound_due=due_now,
+            )
         )
-    )
-    changes.match_keys.extend(_key_changes(side, mvo, loaded, outcome))
+    else:
+        changes.expect_mvos[mvo.id] = mvo.change_seq
+        changes.mvos.append(
+            rewritten(
+                mvo,
+                doc=outcome.doc,
+                provenance=outcome.provenance,
+                evaluated=complete,
+                outbound_due=due_now,
+                touch=always or bool(outcome.values),
+            )
+        )
+    changes.match_keys.extend(key_changes_of(task, loaded, mvo, outcome))
     if outcome.values:
-        shown = tuple(_shown(side, value) for value in outcome.values)
+        hidden = side.sensitive
+        shown = tuple(_shown(hidden, value) for value in outcome.values) if hidden else outcome.values
         changes.item("mvo", Item(mvo.id, mvo.origin_key, "flowed", shown))
+
+
+def _write_link(task: Task, changes: Changes, loaded: Loaded, cso: Cso, mvo: Mvo, outcome: Evaluation) -> None:
+    """The object's sync row: evaluated, or owed the values that have to be drawn first."""
+    refers = loaded.before_references and any(rule.references for rule in task.compiled.inbound[cso.type_id].rules)
+    owed = {
+        "contributions": outcome.contributions,
+        "refs_due": refers or cso.refs_due,
+        "settled_in": loaded.settling,
+    }
+    if outcome.owes_draw:
+        changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), {}))
+        changes.links.append(relinked(cso, **owed))
+        return
+    failed = bool(outcome.failures)
+    changes.links.append(evaluated(task, cso, failed=failed, **owed))
+    changes.count("selected")
+    changes.count("errored" if failed else ("changed" if outcome.values or not mvo.evaluated else "unchanged"))
 
 
 def _tell_failures(changes: Changes, cso: Cso, inbound: InboundType, failures: Sequence[Failure]) -> None:
@@ -220,16 +278,17 @@ def _tell_failures(changes: Changes, cso: Cso, inbound: InboundType, failures: S
 
 
 def _shown(
-    side: MetaverseSide, value: tuple[str, object, object, int | None]
+    hidden: frozenset[str], value: tuple[str, object, object, int | None]
 ) -> tuple[str, object, object, int | None]:
     """A value change as history keeps it; of a sensitive attribute only that it changed (AUD-13)."""
     attr, _, _, mapping = value
-    return (attr, None, "***", mapping) if side.record.attributes[attr].sensitive else value
+    return (attr, None, "***", mapping) if attr in hidden else value
 
 
-def _key_changes(side: MetaverseSide, mvo: Mvo, loaded: Loaded, outcome: Evaluation) -> list[KeyChange]:
+def key_changes_of(task: Task, loaded: Loaded, mvo: Mvo, outcome: Evaluation) -> list[KeyChange]:
     """Look-up keys follow the values; compared with the keys that stand, because a projection has put some there."""
     found: list[KeyChange] = []
+    side = task.compiled.metaverse[mvo.type_id]
     for attr in sorted(side.key_attrs):
         standing = loaded.keys.get(mvo.id, {}).get(attr, {})
         wanted = {key_hash(key): key for key in keys_of(outcome.doc.get(attr))}

@@ -1,44 +1,58 @@
-"""Which objects probably have a partner already.
+"""What the look-up cache is good for: metaverse objects are fetched before it is known that they are wanted.
 
-The look-up cache says under which key a metaverse object was last seen; what it does not know is asked of PostgreSQL
-once and told to it. The answer is a hint and decides nothing: an object that probably joins is spared the work of
-saying what it would become, and where the hint was wrong, `match.settle` does that work after all (FLT-19).
+The cache remembers under which key an object was last seen. While PostgreSQL is asked who really holds the keys, the
+objects the cache names are loaded already, on another connection. The answer of PostgreSQL alone decides; an object
+named wrongly was loaded in vain, one not named is loaded afterwards. Switched off, wrong or away, the cache changes
+nothing but speed (FLT-19).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Sequence
 
 from anabranch.engine.joining import Search, wanted_hashes
-from anabranch.engine.keys import key_hash
-from anabranch.model.identity import TypeId
+from anabranch.model.identity import MvoId, TypeId
+from anabranch.model.objects import Mvo
 from anabranch.runtime.work import Task
 from anabranch.store.port import Reader
-
-Known = frozenset[tuple[TypeId, str, bytes]]
-"""(metaverse type, attribute, key hash) under which somebody is believed to be found."""
+from anabranch.sync_worker.proposing import Hits, found_by, hits_of
 
 
-async def known_keys(task: Task, reader: Reader, all_searches: Iterable[Sequence[Search]]) -> Known:
-    """The keys of the searches under which some metaverse object is believed to stand."""
-    found: set[tuple[TypeId, str, bytes]] = set()
-    wanted = wanted_hashes([search for some in all_searches for search in some])
-    for (type_id, attr), hashes in sorted(wanted.items()):
-        cached = await task.cache.get_many(type_id, attr, sorted(hashes))
-        found.update((type_id, attr, digest) for digest in cached)
-        asked = sorted(hashes - cached.keys())
-        holders: dict[bytes, list[int]] = {}
-        for hit in await reader.match_candidates(type_id, attr, asked) if asked else ():
-            holders.setdefault(hit.key_hash, []).append(hit.object_id)
-        found.update((type_id, attr, digest) for digest in holders)
-        if holders:
-            await task.cache.put_many(type_id, attr, holders)
-    return frozenset(found)
+async def partners_of(task: Task, reader: Reader, searches: Sequence[Search]) -> tuple[Hits, dict[MvoId, Mvo]]:
+    """Who holds the keys that are looked for, and these metaverse objects."""
+    believed = await _believed(task, searches)
+    if believed:
+        async with asyncio.TaskGroup() as both:
+            ahead = both.create_task(_fetched(task, believed))
+            asked = both.create_task(hits_of(reader, searches))
+        fetched, hits = ahead.result(), asked.result()
+    else:
+        fetched, hits = {}, await hits_of(reader, searches)
+    found = found_by(hits)
+    missing = [one for one in found if one not in fetched]
+    if missing:
+        fetched |= {mvo.id: mvo for mvo in await reader.mvos(missing)}
+    return hits, {one: fetched[one] for one in found if one in fetched}
 
 
-def probably_joins(searches: Sequence[Search], known: Known) -> bool:
-    """True when some match rule finds a known key for each of its conditions."""
-    return any(
-        all(any((search.mvo_type, one.attr, key_hash(key)) in known for key in one.keys) for one in search.lookups)
-        for search in searches
-    )
+async def _believed(task: Task, searches: Sequence[Search]) -> list[MvoId]:
+    found: set[MvoId] = set()
+    for (type_id, attr), hashes in sorted(wanted_hashes(searches).items()):
+        for holders in (await task.cache.get_many(type_id, attr, sorted(hashes))).values():
+            found.update(MvoId(one) for one in holders)
+    return sorted(found)
+
+
+async def _fetched(task: Task, ids: Sequence[MvoId]) -> dict[MvoId, Mvo]:
+    async with task.store.reader() as reader:
+        return {mvo.id: mvo for mvo in await reader.mvos(ids)}
+
+
+async def tell_cache(task: Task, hits: Hits) -> None:
+    """What PostgreSQL has answered is remembered."""
+    by_attr: dict[tuple[TypeId, str], dict[bytes, list[int]]] = {}
+    for (type_id, attr, digest), some in hits.items():
+        by_attr.setdefault((type_id, attr), {})[digest] = [hit.object_id for hit in some]
+    for (type_id, attr), holders in sorted(by_attr.items()):
+        await task.cache.put_many(type_id, attr, holders)

@@ -1,189 +1,278 @@
-"""The step `match.settle`: joins and projections, in canonical order.
+"""The step `match.settle`: joins and projections, and the first values of what was joined or projected.
 
-Batch follows batch, so each sees what the ones before it did. Every look-up is made again in PostgreSQL: what counts is
-what is there now, under the turn. A join meets a slot that is free or an error; a would-be projection that now finds a
-partner projected earlier in the same run does not make a second one (SYN-30, SYN-34).
+Objects that share no contest with another come out the same in any order, and are settled range by range, side by side.
+The contested ones follow one another in canonical order, so each sees what the ones before it did: a join meets a slot
+that is free or an error, and a would-be projection that finds a partner projected earlier in the run makes no second
+one (SYN-30, SYN-34). Every look-up is made again in PostgreSQL: what counts is what is there now, under the turn.
+
+An object that found its place is evaluated at once. Nobody else touches its metaverse object before `flow`, so the
+values are the ones `flow` would have given, without reading and writing everything a second time; only where they would
+change a key that somebody may still look for, the evaluation is left to `flow` (SYN-28).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
+import numpy as np
+from msgspec.structs import replace
 
 from anabranch.engine.deletion import join_cancels
-from anabranch.engine.joining import Search, candidates, find_partner, wanted_hashes
+from anabranch.engine.joining import candidates, find_partner, projection_rule
 from anabranch.engine.keys import key_hash
-from anabranch.model.changes import Changes, Item, KeyChange, MvoWrite, NewMvo
+from anabranch.model.changes import Changes, Item, KeyChange, NewMvo
 from anabranch.model.enums import CsoState, JoinType, MvoState
-from anabranch.model.identity import CsoId, MvoId, TypeId
-from anabranch.model.objects import Cso, CsoRef, KeyHit, Mvo, Proposal
-from anabranch.runtime.loading import links_by_mvo, refs_by_cso
-from anabranch.runtime.work import Task, batches_of, decide_and_commit
+from anabranch.model.fleet import NewBatch
+from anabranch.model.identity import BatchId, CsoId, MvoId, TypeId
+from anabranch.model.objects import Cso, KeyHit, Mvo, Proposal
+from anabranch.runtime.loading import links_by_mvo
+from anabranch.runtime.work import Task, decide_and_commit
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import evaluated, is_settled, relinked, rewritten, with_refs
-from anabranch.sync_worker.proposing import MATCH, fail_object, projected_keys
+from anabranch.sync_worker.contests import contested, objects_of
+from anabranch.sync_worker.extent import evaluated, is_settled, relinked, rewritten
+from anabranch.sync_worker.flowing import Loaded, draws_of, evaluation_of, key_changes_of, keys_by_mvo, write_values
+from anabranch.sync_worker.hinting import partners_of, tell_cache
+from anabranch.sync_worker.proposing import (
+    MATCH,
+    Hits,
+    Seeker,
+    canonical_place,
+    fail_object,
+    projected_keys,
+    seekers_of,
+)
 from anabranch.sync_worker.teardown import connector
+
+_PAGE = 5000
 
 
 async def plan_settle(task: Task) -> None:
-    """The proposals are numbered in canonical order and cut into ranges that follow one another."""
+    """What each batch proposed is a batch again, without its contested objects; those are numbered in canonical order
+    and cut into ranges that follow one another."""
+    run, size = task.claimed.run, task.claimed.batch_size
+    async with task.store.reader() as reader:
+        packs = await reader.proposal_packs(run, MATCH)
+        waiting = contested([pack for _, pack in packs])
+        ordered = await _in_order(task, reader, waiting.tolist())
+    batches: list[NewBatch] = []
+    for batch, pack in packs:
+        apart = np.setdiff1d(objects_of(pack.objects), waiting, assume_unique=True)
+        if len(apart):
+            mixed = len(apart) < len(objects_of(pack.objects))
+            payload = {"pack": batch, "lo": int(apart[0]), "hi": int(apart[-1]), "mixed": mixed}
+            batches.append(NewBatch(n=len(batches) + 1, payload=payload, total=len(apart)))
+    for start in range(0, len(ordered), size):
+        part = ordered[start : start + size]
+        payload = {"lo": start + 1, "hi": start + len(part)}
+        batches.append(NewBatch(n=len(batches) + 1, payload=payload, total=len(part), waits_for_previous=start > 0))
     async with task.store.unit(task.claimed) as unit:
-        await unit.order_proposals(task.claimed.run, MATCH)
-        ranges = await unit.proposal_ranges(task.claimed.run, MATCH, task.claimed.batch_size)
-        await unit.add_batches(batches_of(ranges, ordered=True))
+        await unit.persist(Changes(proposals=ordered))
+        await unit.add_batches(batches)
         await unit.seal()
         await unit.done({})
-    task.hold.sealed_with = len(ranges) + 1
+    task.hold.sealed_with = len(batches) + 1
 
 
-class _Loaded(msgspec.Struct, frozen=True):
-    proposals: list[Proposal]
-    searches: dict[int, list[Search]]
-    csos: dict[CsoId, Cso]
-    hits: dict[tuple[TypeId, str, bytes], list[KeyHit]]
-    mvos: dict[MvoId, Mvo]
-    links: dict[MvoId, list[Cso]]
+async def _in_order(task: Task, reader: Reader, ids: Sequence[int]) -> list[Proposal]:
+    """The contested objects as numbered proposals."""
+    places: list[tuple[str, int]] = []
+    for start in range(0, len(ids), _PAGE):
+        csos = await reader.csos([CsoId(one) for one in ids[start : start + _PAGE]])
+        places.extend((canonical_place(task, cso), cso.id) for cso in csos)
+    return [Proposal(MATCH, cso, place, {}, n) for n, (place, cso) in enumerate(sorted(places), start=1)]
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """The objects of a batch in the order in which they are settled, and everything their settling reads."""
+
+    seekers: list[Seeker]
+    hits: Hits
+    values: Loaded
     new_ids: Sequence[int]
-    refs: dict[CsoId, list[CsoRef]]
 
 
 async def settle_range(task: Task) -> None:
-    """Every object of the range is joined, projected, or reported."""
-    lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
+    """Every object of the range is joined, projected, or reported, and has its first values."""
 
-    async def load(reader: Reader) -> _Loaded:
-        proposals = await reader.proposals(task.claimed.run, MATCH, lo, hi)
-        searches = {one.object_id: msgspec.convert(one.body["searches"], list[Search]) for one in proposals}
-        csos = await reader.csos([CsoId(one.object_id) for one in proposals])
-        hits: dict[tuple[TypeId, str, bytes], list[KeyHit]] = {}
-        wanted = wanted_hashes([search for some in searches.values() for search in some])
-        for (type_id, attr), hashes in sorted(wanted.items()):
-            for hit in await reader.match_candidates(type_id, attr, sorted(hashes)):
-                hits.setdefault((type_id, attr, hit.key_hash), []).append(hit)
-        found = sorted({MvoId(hit.object_id) for some in hits.values() for hit in some})
-        return _Loaded(
-            proposals=proposals,
-            searches=searches,
-            csos={cso.id: cso for cso in csos},
-            hits=hits,
-            mvos={mvo.id: mvo for mvo in await reader.mvos(found)},
-            links=await links_by_mvo(reader, found),
-            new_ids=await reader.new_ids("mvo", len(proposals)),
-            refs=await refs_by_cso(reader, [cso.id for cso in csos if task.compiled.inbound[cso.type_id].needs_refs]),
+    async def load(reader: Reader) -> _Found:
+        wanted = await _wanted(task, reader)
+        csos = {cso.id: cso for cso in await reader.csos(wanted)}
+        seekers = await seekers_of(task, reader, [csos[one] for one in wanted if one in csos and _may(csos[one])])
+        hits, mvos = await partners_of(task, reader, [one for seeker in seekers for one in seeker.searches])
+        values = Loaded(
+            csos=[],
+            refs={},
+            mvos=mvos,
+            links=await links_by_mvo(reader, list(mvos)) if mvos else {},
+            keys=await keys_by_mvo(task, reader, mvos),
+            reservations=await draws_of(task, reader, [one.cso for one in seekers], list(mvos)),
+            settling=task.claimed.run,
         )
+        return _Found(seekers, hits, values, await reader.new_ids("mvo", len(seekers)))
 
-    await decide_and_commit(task, load, lambda loaded: _Settler(task, loaded).settle())
+    found: list[_Found] = []
+
+    def decide(loaded: _Found) -> Changes:
+        found.append(loaded)
+        return _Settler(task, loaded).settle()
+
+    await decide_and_commit(task, load, decide)
+    await tell_cache(task, found[-1].hits)
+
+
+async def _wanted(task: Task, reader: Reader) -> list[CsoId]:
+    """The objects of the batch, in the order in which they are settled."""
+    payload, run = task.claimed.payload, task.claimed.run
+    pack: BatchId | None = payload.get("pack")
+    if pack is None:
+        return [CsoId(one.object_id) for one in await reader.proposals(run, MATCH, payload["lo"], payload["hi"])]
+    proposed = objects_of(await reader.proposed_objects(run, MATCH, pack))
+    mine = proposed[(proposed >= payload["lo"]) & (proposed <= payload["hi"])].tolist()
+    ordered = await reader.ordered_among(run, MATCH, mine) if payload["mixed"] else frozenset()
+    return [CsoId(one) for one in mine if one not in ordered]
+
+
+def _may(cso: Cso) -> bool:
+    return cso.mvo_id is None and cso.state is CsoState.NORMAL
 
 
 class _Settler:
-    """Settles one range, object by object in canonical order; remembers what the range itself has done."""
+    """Settles one batch, object by object; remembers what the batch itself has done."""
 
-    def __init__(self, task: Task, loaded: _Loaded) -> None:
+    def __init__(self, task: Task, found: _Found) -> None:
         self._task = task
-        self._loaded = loaded
-        self._ids: Iterator[int] = iter(loaded.new_ids)
-        self._hits = {key: list(some) for key, some in loaded.hits.items()}
+        self._found = found
+        self._ids: Iterator[int] = iter(found.new_ids)
+        self._hits = {key: list(some) for key, some in found.hits.items()}
         self._taken: dict[MvoId, CsoId] = {}
         self._changes = Changes()
 
     def settle(self) -> Changes:
-        """What the range writes."""
-        for proposal in self._loaded.proposals:
-            cso = self._loaded.csos.get(CsoId(proposal.object_id))
-            if cso is None or cso.mvo_id is not None or cso.state is not CsoState.NORMAL:
-                continue
-            self._changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
-            self._settle(proposal, cso)
+        """What the batch writes."""
+        for seeker in self._found.seekers:
+            self._changes.expect_csos[seeker.cso.id] = (seeker.cso.change_seq, seeker.cso.link_version)
+            if seeker.fault is not None:
+                fail_object(self._changes, seeker.cso, *seeker.fault)
+            else:
+                self._settle(seeker)
         return self._changes
 
-    def _settle(self, proposal: Proposal, cso: Cso) -> None:
-        partner = find_partner(self._loaded.searches[proposal.object_id], lambda search: candidates(search, self._hits))
+    def _settle(self, seeker: Seeker) -> None:
+        cso = seeker.cso
+        inbound = self._task.compiled.inbound[cso.type_id]
+        partner = find_partner(seeker.searches, lambda search: candidates(search, self._hits))
+        project = projection_rule(inbound, seeker.accepted)
         if len(partner.candidates) > 1:
             names = ", ".join(self._name(one) for one in partner.candidates)
             message = f"{len(partner.candidates)} metaverse objects match: {names}; make the key unique or join by hand"
             fail_object(self._changes, cso, "ambiguous_match", message, partner.rule)
         elif partner.candidates:
-            self._join(cso, partner.candidates[0], partner.rule or "")
-        elif proposal.body["project"] is not None and not cso.released:
-            self._project(cso, proposal.body["project"])
+            self._join(seeker, partner.candidates[0], partner.rule or "")
+        elif project is not None and not cso.released:
+            self._project(seeker, project)
         else:
             if not is_settled(self._task, cso):
                 self._changes.links.append(evaluated(self._task, cso))
             self._changes.count("selected")
             self._changes.count("unchanged")
 
-    def _join(self, cso: Cso, mvo_id: MvoId, rule: str) -> None:
+    def _join(self, seeker: Seeker, mvo_id: MvoId, rule: str) -> None:
+        cso = seeker.cso
         holder = self._taken.get(mvo_id)
-        mvo = self._loaded.mvos.get(mvo_id)
-        for other in self._loaded.links.get(mvo_id, []):
+        mvo = self._found.values.mvos.get(mvo_id)
+        for other in self._found.values.links.get(mvo_id, []):
             if other.system_id == cso.system_id:
                 holder = other.id
         if holder is not None or mvo is None:
             message = f"its match {self._name(mvo_id)} already has an object of this system; one of the two is wrong"
             fail_object(self._changes, cso, "join_slot_taken", message, rule)
             return
-        self._taken[mvo_id] = cso.id
-        self._changes.expect_mvos[mvo_id] = mvo.change_seq
-        self._changes.links.append(
-            relinked(
-                cso,
-                mvo_id=mvo_id,
-                synced_seq=0,
-                join_type=JoinType.JOINED,
-                join_rule=rule,
-                refs_due=True,
-                released=False,
-            )
-        )
-        self._changes.joined_csos.append(cso.id)
-        self._changes.item("cso", Item(cso.id, cso.anchor or "", "joined", detail=rule))
+        joined = self._joined(cso, mvo_id, JoinType.JOINED, rule)
         self._changes.count("joined")
-        self._changes.mvos.append(self._touched(mvo, cso))
+        self._changes.expect_mvos[mvo_id] = mvo.change_seq
+        mvo = self._kept_alive(mvo, cso)
+        outcome = evaluation_of(self._task, self._found.values, joined, seeker.cs, mvo, seeker.accepted)
+        moves_keys = not outcome.untouched and key_changes_of(self._task, self._found.values, mvo, outcome)
+        if outcome.untouched or moves_keys:
+            self._changes.links.append(relinked(joined))
+            self._changes.mvos.append(rewritten(mvo))
+        else:
+            write_values(self._task, self._changes, self._found.values, joined, mvo, outcome, always=True)
 
-    def _touched(self, mvo: Mvo, cso: Cso) -> MvoWrite:
-        """The MVO is due for outbound evaluation; a scheduled deletion may be cancelled by this join (SYN-58)."""
+    def _kept_alive(self, mvo: Mvo, cso: Cso) -> Mvo:
+        """A scheduled deletion may be cancelled by this join (SYN-58)."""
         cancels = mvo.state is MvoState.PENDING_DELETION and join_cancels(mvo.deletion, connector(self._task, mvo, cso))
-        if cancels:
-            self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "deletion_cancelled"))
-            self._changes.count("deletions_cancelled")
-        return rewritten(mvo, state=MvoState.ACTIVE, delete_after=None, deletion=None) if cancels else rewritten(mvo)
+        if not cancels:
+            return mvo
+        self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "deletion_cancelled"))
+        self._changes.count("deletions_cancelled")
+        return replace(mvo, state=MvoState.ACTIVE, delete_after=None, deletion=None)
 
-    def _project(self, cso: Cso, project: dict[str, Any]) -> None:
-        mvo_id = MvoId(next(self._ids))
-        mvo_type = TypeId(project["mvo_type"])
-        system, record = self._task.compiled.object_types[cso.type_id]
-        origin_key = f"{system.key}/{record.key}/{cso.anchor}"
-        self._changes.new_mvos.append(NewMvo(id=mvo_id, type_id=mvo_type, origin_key=origin_key))
-        self._taken[mvo_id] = cso.id
-        for attr, keys in sorted(self._keys(cso, project, mvo_type).items()):
-            add = {key_hash(key): key for key in keys}
-            self._changes.match_keys.append(KeyChange(mvo_type, attr, mvo_id, tuple(add.items()), ()))
-            for digest, key in add.items():
-                self._hits.setdefault((mvo_type, attr, digest), []).append(KeyHit(digest, key, mvo_id))
-        self._changes.links.append(
-            relinked(
-                cso,
-                mvo_id=mvo_id,
-                synced_seq=0,
-                join_type=JoinType.PROJECTED,
-                join_rule=project["rule"],
-                refs_due=True,
-                released=False,
-            )
-        )
-        self._changes.joined_csos.append(cso.id)
-        self._changes.item("cso", Item(cso.id, cso.anchor or "", "projected", detail=project["rule"]))
+    def _project(self, seeker: Seeker, project: int) -> None:
+        cso = seeker.cso
+        rule = self._task.compiled.inbound[cso.type_id].rules[project]
+        mvo = _fresh(self._task, cso, MvoId(next(self._ids)), rule.mvo_type)
+        joined = self._joined(cso, mvo.id, JoinType.PROJECTED, rule.record.key)
         self._changes.count("projected")
+        outcome = evaluation_of(self._task, self._found.values, joined, seeker.cs, mvo, seeker.accepted)
+        if outcome.untouched:
+            self._changes.new_mvos.append(NewMvo(id=mvo.id, type_id=mvo.type_id, origin_key=mvo.origin_key))
+            self._changes.links.append(relinked(joined))
+            known: set[str] = set()
+        else:
+            changed = key_changes_of(self._task, self._found.values, mvo, outcome)
+            write_values(self._task, self._changes, self._found.values, joined, mvo, outcome, created=True)
+            known = {one.attr for one in changed}
+            self._remember(changed)
+        if outcome.untouched or outcome.owes_draw:
+            inbound = self._task.compiled.inbound[cso.type_id]
+            keys = projected_keys(self._task, inbound, seeker, mvo.type_id)
+            changed = [
+                KeyChange(mvo.type_id, attr, mvo.id, tuple((key_hash(key), key) for key in dict.fromkeys(some)), ())
+                for attr, some in sorted(keys.items())
+                if attr not in known
+            ]
+            self._changes.match_keys.extend(changed)
+            self._remember(changed)
 
-    def _keys(self, cso: Cso, project: dict[str, Any], mvo_type: TypeId) -> dict[str, Sequence[str]]:
-        """The keys of the new MVO: those proposed, or found out now where a hint had promised a partner."""
-        if project["keys"] is not None:
-            return dict(project["keys"])
-        cs = with_refs(self._task.compiled.inbound[cso.type_id], cso, self._loaded.refs.get(cso.id, ()))
-        return dict(projected_keys(self._task, cso, cs, project["accepted"], mvo_type))
+    def _remember(self, changed: Sequence[KeyChange]) -> None:
+        """Later objects of this batch find the new metaverse object by its keys."""
+        for one in changed:
+            for digest, key in one.add:
+                hit = KeyHit(digest, key, one.object_id)
+                self._hits.setdefault((one.type_id, one.attr, digest), []).append(hit)
+
+    def _joined(self, cso: Cso, mvo_id: MvoId, kind: JoinType, rule: str) -> Cso:
+        """The object as it is once it has its place."""
+        self._taken[mvo_id] = cso.id
+        self._changes.joined_csos.append(cso.id)
+        self._changes.item("cso", Item(cso.id, cso.anchor or "", kind.value, detail=rule))
+        refers = any(one.references for one in self._task.compiled.inbound[cso.type_id].rules)
+        return replace(
+            cso, mvo_id=mvo_id, join_type=kind, join_rule=rule, synced_seq=0, refs_due=refers, released=False
+        )
 
     def _name(self, mvo_id: MvoId) -> str:
-        mvo = self._loaded.mvos.get(mvo_id)
+        mvo = self._found.values.mvos.get(mvo_id)
         return mvo.origin_key if mvo is not None else f"an object projected in this run ({mvo_id})"
+
+
+def _fresh(task: Task, cso: Cso, mvo_id: MvoId, mvo_type: TypeId) -> Mvo:
+    """A metaverse object with nothing in it yet; its number is drawn when it is written."""
+    system, record = task.compiled.object_types[cso.type_id]
+    return Mvo(
+        id=mvo_id,
+        type_id=mvo_type,
+        origin_key=f"{system.key}/{record.key}/{cso.anchor}",
+        state=MvoState.ACTIVE,
+        delete_after=None,
+        deletion=None,
+        doc={},
+        provenance={},
+        evaluated=False,
+        outbound_due=False,
+        outbound_stamp=0,
+        outbound_version=0,
+        change_seq=0,
+    )

@@ -17,15 +17,14 @@ from anabranch.engine.confirming import state_of
 from anabranch.engine.exporting import Wish, difference
 from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
-from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso
+from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoMark, NewCso
 from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState, JoinType
 from anabranch.model.identity import CsoId, ExportId, MvoId
-from anabranch.model.objects import Cso, CsoRef, Mvo, MvoRef, PendingExport, PendingRow
-from anabranch.runtime.loading import links_by_mvo, refs_by_cso, refs_by_mvo
+from anabranch.model.objects import Connector, Cso, CsoRef, Mvo, MvoRef, PendingExport, PendingRow
+from anabranch.runtime.loading import refs_by_cso, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, never_attempted, strongest_action
-from anabranch.sync_worker.extent import rewritten
 from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
 
@@ -46,7 +45,9 @@ class Loaded(msgspec.Struct, frozen=True):
 
     mvos: list[Mvo]
     refs: dict[MvoId, list[MvoRef]]
-    links: dict[MvoId, list[Cso]]
+    joined: dict[MvoId, list[Connector]]
+    csos: dict[CsoId, Cso]
+    """The connectors in target systems."""
     cso_refs: dict[CsoId, list[CsoRef]]
     exports: dict[CsoId, PendingExport]
     cso_ids: Sequence[int]
@@ -61,16 +62,19 @@ async def outbound_range(task: Task) -> None:
         stamps = task.compiled.revision.outbound_stamps
         mvos = await reader.outbound_mvos(stamps, task.claimed.config_version, task.claimed.now, lo, hi)
         ids = [mvo.id for mvo in mvos]
-        links = await links_by_mvo(reader, ids)
-        served = {target.type_id for side in task.compiled.metaverse.values() for target in side.targets}
-        csos = [cso.id for some in links.values() for cso in some if cso.type_id in served]
+        joined: dict[MvoId, list[Connector]] = {}
+        for one in await reader.connectors(ids):
+            joined.setdefault(one.mvo_id, []).append(one)
+        targets = {target.system_id for side in task.compiled.metaverse.values() for target in side.targets}
+        csos = [one.cso_id for some in joined.values() for one in some if one.system_id in targets]
         wanted = sum(len(task.compiled.metaverse[mvo.type_id].targets) for mvo in mvos)
         return Loaded(
             mvos=mvos,
             refs=await refs_by_mvo(reader, ids),
-            links=links,
-            cso_refs=await refs_by_cso(reader, csos),
-            exports={one.cso_id: one for one in await reader.exports_of(csos)},
+            joined=joined,
+            csos={cso.id: cso for cso in await reader.csos(csos)} if csos else {},
+            cso_refs=await refs_by_cso(reader, csos) if csos else {},
+            exports={one.cso_id: one for one in await reader.exports_of(csos)} if csos else {},
             cso_ids=await reader.new_ids("cso", wanted),
             export_ids=await reader.new_ids("export", wanted),
         )
@@ -93,7 +97,7 @@ class Evaluator:
         for mvo in self._loaded.mvos:
             self._changes.expect_mvos[mvo.id] = mvo.change_seq
             side = self._task.compiled.metaverse[mvo.type_id]
-            links = self._loaded.links.get(mvo.id, [])
+            links = self._loaded.joined.get(mvo.id, [])
             failed = False
             for target in side.targets:
                 failed |= not self._serve(mvo, target, links)
@@ -103,19 +107,13 @@ class Evaluator:
 
     def _mark(self, mvo: Mvo, *, failed: bool) -> None:
         """The evaluation is no longer owed; one that failed stays owed (SYN-74)."""
-        self._changes.mvos.append(
-            rewritten(
-                mvo,
-                outbound_due=failed,
-                outbound_stamp=self._task.compiled.revision.outbound_stamps.get(mvo.type_id, 0),
-                outbound_version=self._task.claimed.config_version,
-                touch=False,
-            )
-        )
+        stamp = self._task.compiled.revision.outbound_stamps.get(mvo.type_id, 0)
+        self._changes.mvo_marks.append(MvoMark(mvo.id, failed, stamp, self._task.claimed.config_version))
 
-    def _serve(self, mvo: Mvo, target: Target, links: Sequence[Cso]) -> bool:
+    def _serve(self, mvo: Mvo, target: Target, links: Sequence[Connector]) -> bool:
         """One target's evaluation; False when it failed and stays owed."""
-        cso = next((one for one in links if one.system_id == target.system_id), None)
+        held = next((one for one in links if one.system_id == target.system_id), None)
+        cso = self._loaded.csos.get(held.cso_id) if held is not None else None
         if cso is not None and cso.type_id != target.type_id:
             if self._accepts(mvo, target, links):
                 self._error(mvo, "target_slot_taken", f"its place in {target.system.key} is held by {cso.anchor}")
@@ -140,7 +138,7 @@ class Evaluator:
         self._update(mvo, target, cso, export, wishes)
         return True
 
-    def _accepts(self, mvo: Mvo, target: Target, links: Sequence[Cso]) -> bool:
+    def _accepts(self, mvo: Mvo, target: Target, links: Sequence[Connector]) -> bool:
         try:
             accepted = accepted_rules(self._task, target, mvo, links)
         except ScopeProblem:
@@ -160,7 +158,7 @@ class Evaluator:
         return action is not DeprovisionAction.DISCONNECT
 
     def _wishes(
-        self, mvo: Mvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], links: Sequence[Cso]
+        self, mvo: Mvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], links: Sequence[Connector]
     ) -> list[Wish] | None:
         """What the accepting rules want, attribute by attribute, first rule in order first; None when one failed."""
         offers: list[Any] = [msgspec.UNSET] * len(target.links)

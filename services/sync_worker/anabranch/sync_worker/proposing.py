@@ -1,13 +1,14 @@
 """The step `match.propose`: what every unjoined object would do, before any of them does it.
 
-An object looks for its partner by the match rules in whose scope it is, and says which keys it would give a metaverse
-object of its own. The look-up cache may answer first; what it does not know, PostgreSQL does. Neither decides: a
-proposal is only a picture, and `match.settle` looks again under the turn, in canonical order.
+An object looks for its partner by the match rules in whose scope it is, and would, without one, become a metaverse
+object that others find by its keys. Who might get in whose way shows only over the complete set: each batch therefore
+leaves, packed, which of its objects have something to settle and every contest each of them may be in. An object that
+shares no contest with any other comes out the same whenever it is settled; only the rest needs an order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,14 +16,15 @@ from msgspec.structs import replace
 
 from anabranch.engine.compiled import InboundType
 from anabranch.engine.expressions import EvaluationError
-from anabranch.engine.joining import Search, projection_rule, searches, would_be_keys
+from anabranch.engine.joining import Search, projection_rule, searches, wanted_hashes, would_be_keys
 from anabranch.engine.values import order_text
 from anabranch.model.changes import Changes, ErrorItem
-from anabranch.model.identity import TypeId
-from anabranch.model.objects import Cso, CsoRef, Proposal
+from anabranch.model.identity import MvoId, TypeId
+from anabranch.model.objects import Cso, CsoRef, KeyHit
 from anabranch.runtime.loading import refs_by_cso
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
+from anabranch.sync_worker.contests import Contests, one_key_finds_all
 from anabranch.sync_worker.extent import (
     context,
     due,
@@ -32,10 +34,10 @@ from anabranch.sync_worker.extent import (
     relinked,
     with_refs,
 )
-from anabranch.sync_worker.hinting import Known, known_keys, probably_joins
 from anabranch.sync_worker.scoping import judge
 
 MATCH = "match"
+Hits = Mapping[tuple[TypeId, str, bytes], Sequence[KeyHit]]
 
 
 async def plan_propose(task: Task) -> None:
@@ -51,27 +53,29 @@ async def plan_propose(task: Task) -> None:
 
 
 async def propose_range(task: Task) -> None:
-    """Every object of the range that may join or project has a proposal; the others are evaluated to their end."""
+    """Every object of the range that may join or project is proposed; the others are evaluated to their end."""
     lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
 
-    async def load(reader: Reader) -> tuple[list[_Seeker], Known]:
+    async def load(reader: Reader) -> tuple[list[Seeker], Hits]:
         wanted = due(task, "unjoined", everything=task.claimed.payload["all"])
-        csos = await reader.due_csos(wanted, lo, hi)
-        needing = [cso.id for cso in csos if task.compiled.inbound[cso.type_id].needs_refs]
-        refs = await refs_by_cso(reader, needing)
-        seekers = [_seek(task, cso, refs.get(cso.id, [])) for cso in csos]
-        return seekers, await known_keys(task, reader, [one.searches for one in seekers])
+        seekers = await seekers_of(task, reader, await reader.due_csos(wanted, lo, hi))
+        sides = task.compiled.metaverse
+        plain = {one for one, side in sides.items() if one_key_finds_all(inbound_types(task), side)}
+        several = [search for seeker in seekers for search in seeker.searches if search.mvo_type not in plain]
+        return seekers, await hits_of(reader, several)
 
-    def decide(loaded: tuple[list[_Seeker], Known]) -> Changes:
+    def decide(loaded: tuple[list[Seeker], Hits]) -> Changes:
         changes = Changes()
+        contests = Contests(MATCH, loaded[1])
         for seeker in loaded[0]:
-            _propose(task, changes, seeker, loaded[1])
+            _propose(task, changes, contests, seeker)
+        changes.proposal_packs.extend(contests.packed())
         return changes
 
     await decide_and_commit(task, load, decide)
 
 
-class _Seeker(msgspec.Struct, frozen=True):
+class Seeker(msgspec.Struct, frozen=True):
     """An object that looks for its partner: what it looks for, or why that could not be told (kind, message)."""
 
     cso: Cso
@@ -81,57 +85,63 @@ class _Seeker(msgspec.Struct, frozen=True):
     fault: tuple[str, str] | None = None
 
 
-def _seek(task: Task, cso: Cso, refs: list[CsoRef]) -> _Seeker:
+async def seekers_of(task: Task, reader: Reader, csos: Sequence[Cso]) -> list[Seeker]:
+    """What each of these unjoined objects looks for."""
+    needing = [cso.id for cso in csos if task.compiled.inbound[cso.type_id].needs_refs]
+    refs = await refs_by_cso(reader, needing) if needing else {}
+    return [_seek(task, cso, refs.get(cso.id, ())) for cso in csos]
+
+
+def _seek(task: Task, cso: Cso, refs: Iterable[CsoRef]) -> Seeker:
     inbound = task.compiled.inbound[cso.type_id]
     cs = with_refs(inbound, cso, refs)
-    verdict = judge(inbound, cs, context(task))
+    seen = context(task)
+    verdict = judge(inbound, cs, seen)
     if verdict.problem is not None:
-        return _Seeker(cso, cs, (), [], ("scope_error", verdict.problem))
+        return Seeker(cso, cs, (), [], ("scope_error", verdict.problem))
     try:
-        return _Seeker(cso, cs, verdict.accepted, searches(inbound, cs, verdict.accepted, context(task)))
+        return Seeker(cso, cs, verdict.accepted, searches(inbound, cs, verdict.accepted, seen))
     except EvaluationError as problem:
-        return _Seeker(cso, cs, (), [], ("expression_error", str(problem)))
+        return Seeker(cso, cs, (), [], ("expression_error", str(problem)))
 
 
-def _propose(task: Task, changes: Changes, seeker: _Seeker, known: Known) -> None:
-    cso, looked_for = seeker.cso, seeker.searches
+async def hits_of(reader: Reader, all_searches: Sequence[Search]) -> Hits:
+    """The metaverse objects that hold a key one of the searches asks for."""
+    hits: dict[tuple[TypeId, str, bytes], list[KeyHit]] = {}
+    for (type_id, attr), hashes in sorted(wanted_hashes(all_searches).items()):
+        for hit in await reader.match_candidates(type_id, attr, sorted(hashes)):
+            hits.setdefault((type_id, attr, hit.key_hash), []).append(hit)
+    return hits
+
+
+def found_by(hits: Hits) -> list[MvoId]:
+    """Whom the hits name, in id order."""
+    return sorted({MvoId(hit.object_id) for some in hits.values() for hit in some})
+
+
+def _propose(task: Task, changes: Changes, contests: Contests, seeker: Seeker) -> None:
+    cso = seeker.cso
     inbound = task.compiled.inbound[cso.type_id]
     changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
     if seeker.fault is not None:
         fail_object(changes, cso, *seeker.fault)
         return
-    body = _body(inbound, seeker)
-    if body["project"] is not None and not probably_joins(looked_for, known):
-        body["project"]["keys"] = projected_keys(task, cso, seeker.cs, seeker.accepted, body["project"]["mvo_type"])
-    if not looked_for and body["project"] is None:
+    project = projection_rule(inbound, seeker.accepted)
+    if not seeker.searches and project is None:
         if not is_settled(task, cso):
             changes.links.append(evaluated(task, cso))
         changes.count("selected")
         changes.count("unchanged")
         return
-    changes.proposals.append(Proposal(MATCH, cso.id, canonical_place(task, cso), body))
+    mvo_type = inbound.rules[project].mvo_type if project is not None else None
+    keys = projected_keys(task, inbound, seeker, mvo_type) if mvo_type is not None else {}
+    contests.enter(cso.id, seeker.searches, mvo_type, keys)
 
 
-def _body(inbound: InboundType, seeker: _Seeker) -> dict[str, Any]:
-    project = projection_rule(inbound, seeker.accepted)
-    body: dict[str, Any] = {"searches": msgspec.to_builtins(seeker.searches), "project": None}
-    if project is not None:
-        rule = inbound.rules[project]
-        body["project"] = {
-            "rule": rule.record.key,
-            "mvo_type": rule.mvo_type,
-            "accepted": seeker.accepted,
-            "keys": None,
-        }
-    return body
-
-
-def projected_keys(
-    task: Task, cso: Cso, cs: dict[str, Any], accepted: Sequence[int], mvo_type: TypeId
-) -> dict[str, tuple[str, ...]]:
+def projected_keys(task: Task, inbound: InboundType, seeker: Seeker, mvo_type: TypeId) -> dict[str, tuple[str, ...]]:
     """The look-up keys the object's own mappings would give a metaverse object of its own (SYN-34)."""
-    inbound = task.compiled.inbound[cso.type_id]
-    return would_be_keys(inbound, task.compiled.metaverse[mvo_type], cs, accepted, context(task))
+    side = task.compiled.metaverse[mvo_type]
+    return would_be_keys(inbound, side, seeker.cs, seeker.accepted, context(task))
 
 
 def canonical_place(task: Task, cso: Cso) -> str:

@@ -308,6 +308,8 @@ CREATE TABLE cso_sync (
     refs_due       boolean NOT NULL DEFAULT false,
     failed         boolean NOT NULL DEFAULT false,
     released       boolean NOT NULL DEFAULT false,
+    -- The run whose settling of matches has evaluated it too: that run's flow leaves it out.
+    settled_in     bigint NOT NULL DEFAULT 0,
     -- A column, because the planner knows how many rows have it set; of a comparison of two columns it knows nothing.
     changed        boolean GENERATED ALWAYS AS (change_seq > synced_seq OR failed) STORED
 ) WITH (fillfactor = 80);
@@ -366,19 +368,32 @@ CREATE TABLE mvo (
     delete_after   timestamptz,
     deletion       jsonb,
     doc            jsonb NOT NULL,
-    provenance     jsonb NOT NULL,
+    provenance     jsonb NOT NULL
+) WITH (fillfactor = 85);
+CREATE INDEX mvo_pending_deletion ON mvo (type_id, delete_after) WHERE state = 'pending_deletion';
+
+-- Narrow, because what is owed changes where the wide row does not. Its lock is the lock of the whole MVO.
+CREATE TABLE mvo_sync (
+    mvo_id         bigint PRIMARY KEY,
+    type_id        integer NOT NULL,
+    change_seq     bigint NOT NULL DEFAULT nextval('change_seq'),
     evaluated      boolean NOT NULL DEFAULT false,
     outbound_due   boolean NOT NULL DEFAULT false,
     outbound_stamp bigint NOT NULL DEFAULT 0,
     outbound_version integer NOT NULL DEFAULT 0,
-    outbound_turns_at timestamptz,
-    change_seq     bigint NOT NULL DEFAULT nextval('change_seq')
-) WITH (fillfactor = 85);
-CREATE INDEX mvo_outbound_due ON mvo (type_id, id) WHERE outbound_due;
-CREATE INDEX mvo_outbound_stamp ON mvo (type_id, outbound_stamp) WHERE evaluated AND NOT outbound_due;
-CREATE INDEX mvo_outbound_turns ON mvo (type_id, outbound_turns_at)
+    outbound_turns_at timestamptz
+) WITH (fillfactor = 80);
+CREATE INDEX mvo_sync_due ON mvo_sync (type_id, mvo_id) WHERE outbound_due;
+CREATE INDEX mvo_sync_stamp ON mvo_sync (type_id, outbound_stamp) WHERE evaluated AND NOT outbound_due;
+CREATE INDEX mvo_sync_turns ON mvo_sync (type_id, outbound_turns_at)
     WHERE evaluated AND NOT outbound_due AND outbound_turns_at IS NOT NULL;
-CREATE INDEX mvo_pending_deletion ON mvo (type_id, delete_after) WHERE state = 'pending_deletion';
+
+-- An MVO as the engine reads it.
+CREATE VIEW mvo_picture AS
+SELECT m.id, m.type_id, m.origin_key, m.state, m.delete_after, m.deletion, m.doc, m.provenance, s.evaluated,
+       s.outbound_due, s.outbound_stamp, s.outbound_version, s.change_seq
+  FROM mvo m
+  JOIN mvo_sync s ON s.mvo_id = m.id;
 
 CREATE TABLE mvo_ref (
     mvo_id        bigint NOT NULL,
@@ -490,6 +505,18 @@ CREATE TABLE import_row (
 );
 CREATE INDEX import_row_anchor ON import_row (run_id, type_id, anchor_hash);
 
+-- Which objects a batch proposes to settle, and over what they might compete: 8-byte ids, and 16-byte pairs of the hash
+-- of a contest and an id. Packed, because few are ever looked at one by one.
+CREATE TABLE proposal_pack (
+    run_id   bigint NOT NULL,
+    kind     text COLLATE "C" NOT NULL,
+    batch_id bigint NOT NULL,
+    objects  bytea NOT NULL,
+    contests bytea NOT NULL,
+    PRIMARY KEY (run_id, kind, batch_id)
+);
+ALTER TABLE proposal_pack ALTER COLUMN objects SET STORAGE EXTERNAL, ALTER COLUMN contests SET STORAGE EXTERNAL;
+
 -- Sorted 16-byte anchor hashes of everything a page held, whether changed or not.
 CREATE TABLE import_seen (
     run_id    bigint NOT NULL,
@@ -567,4 +594,5 @@ ALTER TABLE pending_export ALTER COLUMN rows SET STATISTICS 0;
 ALTER TABLE import_row ALTER COLUMN doc SET STATISTICS 0, ALTER COLUMN refs SET STATISTICS 0;
 ALTER TABLE import_seen ALTER COLUMN hashes SET STATISTICS 0;
 ALTER TABLE proposal ALTER COLUMN body SET STATISTICS 0;
+ALTER TABLE proposal_pack ALTER COLUMN objects SET STATISTICS 0, ALTER COLUMN contests SET STATISTICS 0;
 ALTER TABLE run_item_pack ALTER COLUMN packed SET STATISTICS 0, ALTER COLUMN counts SET STATISTICS 0;

@@ -11,8 +11,10 @@ WITH released AS (
 ), lost AS (
     DELETE FROM mvo_ref WHERE target_mvo_id = ANY($1) AND NOT mvo_id = ANY($1) RETURNING mvo_id
 ), marked AS (
-    UPDATE mvo
+    UPDATE mvo_sync
        SET outbound_due = true, change_seq = nextval('change_seq')
-     WHERE id IN (SELECT mvo_id FROM lost)
+     WHERE mvo_id IN (SELECT mvo_id FROM lost)
+), sync AS (
+    DELETE FROM mvo_sync WHERE mvo_id = ANY($1)
 )
 DELETE FROM mvo WHERE id = ANY($1)

@@ -2,7 +2,7 @@
 -- matches began: an object that found no partner then may find one now (SYN-2).
 SELECT EXISTS (
     SELECT
-      FROM mvo
+      FROM mvo_sync
      WHERE type_id = ANY($3::integer[])
        AND change_seq > coalesce(
                (SELECT max(r.start_seq)

@@ -1,5 +1,5 @@
-SELECT jsonb_build_array(n.key, m.evaluated)::text AS line
-  FROM mvo m
-  JOIN mvo_name n ON n.id = m.id
- WHERE m.outbound_due OR NOT m.evaluated
+SELECT jsonb_build_array(n.key, s.evaluated)::text AS line
+  FROM mvo_sync s
+  JOIN mvo_name n ON n.id = s.mvo_id
+ WHERE s.outbound_due OR NOT s.evaluated
  ORDER BY n.key, line

@@ -22,6 +22,7 @@ SELECT s.cso_id AS id
    AND (SELECT min(f.cso_id) FROM cso_sync f
          WHERE f.system_id = $3 AND f.state = 'normal' AND f.changed) IS NOT NULL
    AND ($9::boolean IS NULL OR (s.mvo_id IS NOT NULL) = $9)
+   AND ($10::bigint IS NULL OR s.settled_in <> $10)
    AND (s.failed
         OR s.change_seq <= $8
         OR (s.rule_stamp <> t.rule_stamp AND s.config_version > 0 AND s.config_version < $6)
@@ -35,6 +36,7 @@ SELECT s.cso_id
    AND s.state = 'normal'
    AND NOT s.changed
    AND ($9::boolean IS NULL OR (s.mvo_id IS NOT NULL) = $9)
+   AND ($10::bigint IS NULL OR s.settled_in <> $10)
    AND s.rule_stamp <> t.rule_stamp
    AND s.config_version < $6
    AND (s.config_version > 0 OR s.change_seq <= $8)
@@ -47,6 +49,7 @@ SELECT s.cso_id
    AND s.state = 'normal'
    AND NOT s.changed
    AND ($9::boolean IS NULL OR (s.mvo_id IS NOT NULL) = $9)
+   AND ($10::bigint IS NULL OR s.settled_in <> $10)
    AND s.turns_at <= $7 AND s.turns_at IS NOT NULL
    AND NOT (s.rule_stamp <> t.rule_stamp AND s.config_version < $6
             AND (s.config_version > 0 OR s.change_seq <= $8))

@@ -5,25 +5,25 @@ WITH stamp AS MATERIALIZED (
 ), stale_type AS MATERIALIZED (
     SELECT t.type_id, t.outbound_stamp
       FROM stamp t
-     WHERE (SELECT min(m.outbound_stamp) FROM mvo m WHERE m.type_id = t.type_id AND m.evaluated
+     WHERE (SELECT min(m.outbound_stamp) FROM mvo_sync m WHERE m.type_id = t.type_id AND m.evaluated
                AND NOT m.outbound_due) < t.outbound_stamp
-        OR (SELECT max(m.outbound_stamp) FROM mvo m WHERE m.type_id = t.type_id AND m.evaluated
+        OR (SELECT max(m.outbound_stamp) FROM mvo_sync m WHERE m.type_id = t.type_id AND m.evaluated
                AND NOT m.outbound_due) > t.outbound_stamp
 )
-SELECT m.id
+SELECT m.mvo_id AS id
   FROM stamp t
-  JOIN mvo m ON m.type_id = t.type_id
- WHERE m.outbound_due AND m.evaluated AND m.id BETWEEN $1 AND $2
+  JOIN mvo_sync m ON m.type_id = t.type_id
+ WHERE m.outbound_due AND m.evaluated AND m.mvo_id BETWEEN $1 AND $2
 UNION ALL
-SELECT m.id
+SELECT m.mvo_id
   FROM stale_type t
-  JOIN mvo m ON m.type_id = t.type_id
- WHERE NOT m.outbound_due AND m.evaluated AND m.id BETWEEN $1 AND $2
+  JOIN mvo_sync m ON m.type_id = t.type_id
+ WHERE NOT m.outbound_due AND m.evaluated AND m.mvo_id BETWEEN $1 AND $2
    AND m.outbound_stamp <> t.outbound_stamp AND m.outbound_version < $5
 UNION ALL
-SELECT m.id
+SELECT m.mvo_id
   FROM stamp t
-  JOIN mvo m ON m.type_id = t.type_id
- WHERE NOT m.outbound_due AND m.evaluated AND m.id BETWEEN $1 AND $2
+  JOIN mvo_sync m ON m.type_id = t.type_id
+ WHERE NOT m.outbound_due AND m.evaluated AND m.mvo_id BETWEEN $1 AND $2
    AND m.outbound_turns_at <= $6 AND m.outbound_turns_at IS NOT NULL
    AND NOT (m.outbound_stamp <> t.outbound_stamp AND m.outbound_version < $5)

@@ -31,7 +31,7 @@ _SMALL_BATCH: Final = 250
 _BOOKKEEPING: Final = frozenset(
     {
         "execution", "execution_step", "run", "run_step", "batch", "batch_attempt", "worker", "run_population",
-        "import_seen", "proposal", "sync_turn", "turn_wait", "action", "fleet_bus", "fleet_term",
+        "import_seen", "proposal", "proposal_pack", "sync_turn", "turn_wait", "action", "fleet_bus", "fleet_term",
     }
 )  # fmt: skip
 """Tables that say what the fleet does, not what it knows: a week without a change writes to these alone. (An object

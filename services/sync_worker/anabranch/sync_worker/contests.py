@@ -1,0 +1,106 @@
+"""Who might get in whose way when matches are settled.
+
+Two objects compete when one looks for a key that the other looks for or would hold, or when both would join the same
+metaverse object. Each such thing is a contest with a number; a batch packs its (contest, object) pairs, and over all
+packs of a run an object is contested when another one is in one of its contests. Numbers are 64-bit hashes: two
+contests that fall together make objects wait their turn needlessly, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from anabranch.engine.compiled import InboundType, MetaverseSide
+from anabranch.engine.joining import Search, candidates
+from anabranch.engine.keys import key_hash
+from anabranch.model.changes import ProposalPack
+from anabranch.model.identity import CsoId, TypeId
+from anabranch.model.objects import KeyHit
+
+Ids = npt.NDArray[np.int64]
+_PAIR: Final = np.dtype([("contest", "<u8"), ("object", "<i8")])
+_ID: Final = np.dtype("<i8")
+
+
+class Contests:
+    """The contests of one batch's objects. `hits` are the candidates of those searches for which it matters who they
+    are; an object that already has one does not project."""
+
+    def __init__(self, kind: str, hits: Mapping[tuple[TypeId, str, bytes], Sequence[KeyHit]]) -> None:
+        self._kind = kind
+        self._hits = hits
+        self._objects: list[int] = []
+        self._pairs: list[tuple[int, int]] = []
+
+    def enter(
+        self,
+        cso: CsoId,
+        all_searches: Sequence[Search],
+        mvo_type: TypeId | None,
+        keys: Mapping[str, Sequence[str]],
+    ) -> None:
+        """The object is proposed, with what it looks for and the keys it would hold as an object of `mvo_type`."""
+        self._objects.append(cso)
+        mine: set[int] = set()
+        for search in all_searches:
+            for lookup in search.lookups:
+                room = _room(search.mvo_type, lookup.attr)
+                mine.update(room ^ int.from_bytes(key_hash(key), "little") for key in lookup.keys)
+            if self._hits:
+                mine.update(_room(0, "object") ^ found for found in candidates(search, self._hits))
+        if mvo_type is not None:
+            for attr, some in keys.items():
+                room = _room(mvo_type, attr)
+                mine.update(room ^ int.from_bytes(key_hash(key), "little") for key in some)
+        self._pairs.extend((one, cso) for one in mine)
+
+    def packed(self) -> list[ProposalPack]:
+        """The one pack of the batch; none when nothing is proposed."""
+        if not self._objects:
+            return []
+        objects = np.sort(np.array(self._objects, dtype=_ID))
+        return [ProposalPack(self._kind, objects.tobytes(), np.array(self._pairs, dtype=_PAIR).tobytes())]
+
+
+@lru_cache(maxsize=1024)
+def _room(type_id: int, attr: str) -> int:
+    """What keeps equal keys of different attributes apart."""
+    return int.from_bytes(blake2b(f"{type_id}/{attr}".encode(), digest_size=8).digest(), "little")
+
+
+def contested(packs: Sequence[ProposalPack]) -> Ids:
+    """The objects, ascending, that share a contest with another one."""
+    pairs = np.frombuffer(b"".join(one.contests for one in packs), dtype=_PAIR)
+    order = np.argsort(pairs["contest"], kind="stable")
+    contests, objects = pairs["contest"][order], pairs["object"][order]
+    # An object is in each of its contests once, so equal neighbours are different objects.
+    same = contests[1:] == contests[:-1]
+    shared = np.zeros(len(contests), dtype=np.bool_)
+    shared[1:] |= same
+    shared[:-1] |= same
+    return np.unique(objects[shared])
+
+
+def objects_of(packed: bytes) -> Ids:
+    """The ids a pack names, ascending."""
+    return np.frombuffer(packed, dtype=_ID)
+
+
+def one_key_finds_all(inbounds: Sequence[InboundType], side: MetaverseSide) -> bool:
+    """True where objects of a system can only meet at one metaverse object by looking for the same key: all of their
+    match rules ask for one attribute, which holds one value."""
+    asked = {
+        condition.attr
+        for inbound in inbounds
+        for rule in inbound.rules
+        if rule.mvo_type == side.type_id and rule.record.enabled
+        for conditions in rule.matches
+        for condition in conditions
+    }
+    return len(asked) == 1 and not any(side.record.attributes[attr].multi_valued for attr in asked)
