@@ -95,14 +95,14 @@ def test_the_independent_mappings_of_a_type_are_one_function() -> None:
 
     flow = site.inbound().flows[PERSON]
 
-    assert flow.stratum_attrs == (("first", "last", "name"),)
+    assert [one.attrs for one in flow.strata] == [("first", "last", "name")]
     assert len(flow.strata) == 1
 
 
 def test_a_mapping_that_reads_another_waits_for_the_next_function() -> None:
     site = one_source(NAMES, NAMES, a_mapping("first"), a_mapping("name", expression='upper(mv["first"])'))
 
-    assert site.inbound().flows[PERSON].stratum_attrs == (("first",), ("name",))
+    assert [one.attrs for one in site.inbound().flows[PERSON].strata] == [("first",), ("name",)]
 
 
 def test_a_disabled_mapping_is_not_compiled_and_keeps_its_number() -> None:

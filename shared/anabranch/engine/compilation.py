@@ -22,6 +22,7 @@ from anabranch.engine.compiled import (
     Link,
     MetaverseSide,
     OutboundRule,
+    Stratum,
     Target,
 )
 from anabranch.engine.election import Ranking
@@ -173,8 +174,7 @@ class _Compiler:
             ]
             mv = self.configuration.metaverse[rules[members[0][0]].record.metaverse_type].attributes if members else {}
             strata = stratify({index: (links[index].target.name, _reads_mv(checked[index])) for _, index in members})
-            functions: list[FlowFunction] = []
-            attrs: list[tuple[str, ...]] = []
+            compiled: list[Stratum] = []
             for stratum in strata:
                 code = Code()
                 body: list[ast.stmt] = []
@@ -183,9 +183,10 @@ class _Compiler:
                         body += self._statements(
                             code, rule_index, index, links[index], attributes, "cs", checked[index], mv
                         )
-                functions.append(code.function("flow", _FLOW_ARGUMENTS, body))
-                attrs.append(tuple(sorted(stratum)))
-            flows[mvo_type] = Flow(tuple(functions), tuple(attrs))
+                indexes = {links[index].id: index for _, index in members if links[index].target.name in stratum}
+                rankings = [self._ranking(rules[members[0][0]].record.metaverse_type, mv[attr]) for attr in stratum]
+                compiled.append(_stratum(code.function("flow", _FLOW_ARGUMENTS, body), rankings, indexes))
+            flows[mvo_type] = Flow(tuple(compiled))
         return flows
 
     def _statements(
@@ -442,3 +443,15 @@ def stratify(links: Mapping[int, tuple[str, frozenset[str]]]) -> list[frozenset[
         strata.append(ready)
         placed |= ready
     return strata
+
+
+def _stratum(function: FlowFunction, rankings: Sequence[Ranking], indexes: Mapping[int, int]) -> Stratum:
+    """`indexes` leads from a mapping id to its link."""
+    by_attr = {one.attribute.name: one for one in rankings}
+    links = {attr: tuple(indexes[id_] for id_ in one.mappings if id_ in indexes) for attr, one in by_attr.items()}
+    plain = tuple(
+        (attr, links[attr][0], one.mappings[0])
+        for attr, one in sorted(by_attr.items())
+        if not one.is_contested and not one.is_union and len(links[attr]) == 1
+    )
+    return Stratum(function, tuple(sorted(by_attr)), plain, links)

@@ -62,11 +62,21 @@ FlowFunction = Callable[[Document, Document, EvalContext, frozenset[int], list[A
 """(cs, mv, context, accepted rules, offers by link index, failures): fills offers with stored values."""
 
 
+class Stratum(msgspec.Struct, frozen=True):
+    """The mappings that may be computed together. `plain` names the attributes that one mapping alone can ever feed, as
+    (attribute, index of its link, mapping id): there is nothing to elect. `links` are the indexes of the links that
+    feed an attribute, best-ranked first."""
+
+    function: FlowFunction
+    attrs: tuple[str, ...]
+    plain: tuple[tuple[str, int, int], ...]
+    links: Mapping[str, tuple[int, ...]]
+
+
 class Flow(msgspec.Struct, frozen=True):
     """Inbound flow from one object type to one metaverse type, in strata: a later one reads what earlier ones wrote."""
 
-    strata: tuple[FlowFunction, ...]
-    stratum_attrs: tuple[tuple[str, ...], ...]
+    strata: tuple[Stratum, ...]
 
 
 class InboundType(msgspec.Struct, frozen=True):

@@ -38,6 +38,11 @@ class Ranking(msgspec.Struct, frozen=True):
         """True when more than one mapping can contribute, so that contributions must be stored (MOD-47)."""
         return len(self.known) > 1
 
+    @property
+    def is_union(self) -> bool:
+        """True when every contributor's values count together."""
+        return self.attribute.multi_valued and self.attribute.multi_value_policy is MultiValuePolicy.UNION
+
 
 class Elected(msgspec.Struct, frozen=True):
     """The outcome for one attribute: its value and its provenance entry (None: none), and whether either is new."""
@@ -92,7 +97,7 @@ def _stays(ranking: Ranking, provenance: list[Any] | None) -> bool:
 
 
 def _choose(ranking: Ranking, offers: Mapping[int, Any]) -> tuple[Any, int | None]:
-    if ranking.attribute.multi_valued and ranking.attribute.multi_value_policy is MultiValuePolicy.UNION:
+    if ranking.is_union:
         return _union(ranking, offers)
     for mapping in ranking.mappings:
         if mapping in offers:

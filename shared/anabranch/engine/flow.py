@@ -9,11 +9,12 @@ unique value which has not been drawn yet stops the evaluation at its stratum: t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from anabranch.engine.compiled import Failure, InboundType, MetaverseSide
+from anabranch.engine.compiled import Failure, InboundType, MetaverseSide, Stratum
 from anabranch.engine.election import ABSENT, Ranking, apply_elections
 from anabranch.engine.expressions import EvalContext
 from anabranch.engine.flow_values import MISSING_INPUT
@@ -61,15 +62,23 @@ def evaluate(
     owes_draw = False
     if flow is not None:
         offers: list[Any] = [ABSENT] * len(inbound.links)
-        for function, attrs in zip(flow.strata, flow.stratum_attrs, strict=True):
+        for stratum in flow.strata:
             before = len(failures)
-            function(cs, doc, context, live, offers, failures)
+            stratum.function(cs, doc, context, live, offers, failures)
             new_failures = failures[before:]
             owes_draw = any(kind == NEEDS_DRAW for _, kind, _ in new_failures)
             if _fails_object(inbound, new_failures):
                 return Evaluation(mvo.doc, mvo.provenance, cso.contributions, (), tuple(failures), True, False)
             if owes_draw:
                 break
+            attrs: Sequence[str] = stratum.attrs
+            if not new_failures:
+                attrs, doc, provenance, taken = _take_plain(stratum, offers, doc, provenance, run)
+            else:
+                taken = []
+            if not attrs:
+                values.extend(taken)
+                continue
             keeping = {index for index, _, _ in new_failures}
             by_attr = _offers_by_attr(inbound, side, attrs, offers, keeping, cso, doc, provenance)
             own.update(_contested(side, by_attr))
@@ -78,12 +87,47 @@ def evaluate(
                 attr: {**_others_offer(others, side.rankings[attr], attr), **by_attr.get(attr, {})} for attr in attrs
             }
             doc, provenance, changed = apply_elections(rankings, merged, doc, provenance, run)
-            values.extend(changed)
+            values.extend(sorted((*taken, *changed), key=itemgetter(0)) if taken else changed)
     if owes_draw:
         own = {**(cso.contributions or {}), **own}
     # An evaluation that is to be made again tells its failures then, so that each is told once.
     problems = () if owes_draw else tuple(failures)
     return Evaluation(doc, provenance, own or None, tuple(values), problems, False, owes_draw)
+
+
+def _take_plain(
+    stratum: Stratum,
+    offers: Sequence[Any],
+    doc: Document,
+    provenance: Provenance,
+    run: RunId,
+) -> tuple[list[str], Document, Provenance, list[tuple[str, Any, Any, int | None]]]:
+    """Values of attributes that one mapping alone can feed are taken as they are, where they are new or already there.
+
+    Returns the attributes that an election has to look at after all, the document and provenance so far, and the value
+    changes.
+    """
+    values: list[tuple[str, Any, Any, int | None]] = []
+    left = list(stratum.attrs) if len(stratum.plain) < len(stratum.attrs) else []
+    plain = {attr for attr, _, _ in stratum.plain} if left else ()
+    left = [attr for attr in left if attr not in plain]
+    new_doc, new_provenance = None, None
+    for attr, index, mapping in stratum.plain:
+        value, old, entry = offers[index], doc.get(attr), provenance.get(attr)
+        if value is ABSENT and old is None and entry is None:
+            continue
+        if value is ABSENT or value is None:
+            left.append(attr)
+        elif old is None:
+            if new_doc is None or new_provenance is None:
+                new_doc, new_provenance = dict(doc), dict(provenance)
+            new_doc[attr], new_provenance[attr] = value, [mapping, run]
+            values.append((attr, None, value, mapping))
+        elif value != old or entry is None or entry[0] != mapping or len(entry) != 2:
+            left.append(attr)
+    if new_doc is None or new_provenance is None:
+        return left, doc, provenance, values
+    return left, new_doc, new_provenance, values
 
 
 def _fails_object(inbound: InboundType, failures: Sequence[Failure]) -> bool:

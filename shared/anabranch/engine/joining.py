@@ -84,24 +84,18 @@ def would_be_keys(
     live = frozenset(index for index in accepted if inbound.rules[index].record.enabled)
     offers: list[Any] = [msgspec.UNSET] * len(inbound.links)
     doc: Document = {}
-    for function, attrs in zip(flow.strata, flow.stratum_attrs, strict=True):
-        function(cs, doc, context, live, offers, [])
-        for attr in attrs:
-            for mapping in side.rankings[attr].mappings:
-                value = _offer_of(inbound, offers, mapping)
-                if value is not msgspec.UNSET:
-                    if value is not None:
-                        doc[attr] = value
-                    break
+    missing = {attr for stratum in flow.strata for attr in stratum.attrs if attr in side.key_attrs}
+    for stratum in flow.strata:
+        stratum.function(cs, doc, context, live, offers, [])
+        missing.difference_update(stratum.attrs)
+        for attr in stratum.attrs if missing else side.key_attrs.intersection(stratum.attrs):
+            value = next((offers[one] for one in stratum.links[attr] if offers[one] is not msgspec.UNSET), None)
+            if value is not None:
+                doc[attr] = value
+        if not missing:
+            break
     keys = {attr: tuple(keys_of(doc.get(attr))) for attr in sorted(side.key_attrs)}
     return {attr: found for attr, found in keys.items() if found}
-
-
-def _offer_of(inbound: InboundType, offers: Sequence[Any], mapping: int) -> Any:
-    for index, link in enumerate(inbound.links):
-        if link.id == mapping:
-            return offers[index]
-    return msgspec.UNSET
 
 
 def wanted_hashes(all_searches: Sequence[Search]) -> dict[tuple[TypeId, str], set[bytes]]:

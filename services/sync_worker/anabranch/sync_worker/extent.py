@@ -79,21 +79,22 @@ def with_refs(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef]) -> Documen
 
 def relinked(cso: Cso, **fields: Any) -> CsoLink:
     """The CSO's sync row with some fields changed."""
-    as_it_is = CsoLink(
-        cso_id=cso.id,
-        mvo_id=cso.mvo_id,
-        join_type=cso.join_type,
-        join_rule=cso.join_rule,
-        synced_seq=cso.synced_seq,
-        rule_stamp=cso.rule_stamp,
-        config_version=cso.config_version,
-        turns_at=None,
-        contributions=cso.contributions,
-        refs_due=cso.refs_due,
-        failed=cso.failed,
-        released=cso.released,
-    )
-    return replace(as_it_is, **fields)
+    as_it_is: dict[str, Any] = {
+        "cso_id": cso.id,
+        "mvo_id": cso.mvo_id,
+        "join_type": cso.join_type,
+        "join_rule": cso.join_rule,
+        "synced_seq": cso.synced_seq,
+        "rule_stamp": cso.rule_stamp,
+        "config_version": cso.config_version,
+        "turns_at": None,
+        "contributions": cso.contributions,
+        "refs_due": cso.refs_due,
+        "failed": cso.failed,
+        "released": cso.released,
+    }
+    as_it_is.update(fields)
+    return CsoLink(**as_it_is)
 
 
 def rewritten(mvo: Mvo, **fields: Any) -> MvoWrite:

@@ -201,8 +201,8 @@ def write_values(
     created: bool = False,
     always: bool = False,
 ) -> None:
-    """The evaluation is in `changes`, with what it still owes. A metaverse object that is `created` by it is new; one that
-    stays as it is is written only with `always`."""
+    """The evaluation is in `changes`, with what it still owes. A metaverse object that is `created` by it is new; one
+    that stays as it is is written only with `always`."""
     inbound, side = task.compiled.inbound[cso.type_id], task.compiled.metaverse[mvo.type_id]
     _tell_failures(changes, cso, inbound, outcome.failures)
     _write_link(task, changes, loaded, cso, mvo, outcome)

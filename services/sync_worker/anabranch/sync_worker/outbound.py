@@ -14,12 +14,13 @@ import msgspec
 
 from anabranch.engine.compiled import Failure, Target
 from anabranch.engine.confirming import state_of
+from anabranch.engine.creating import Column, columns_of, created_rows
 from anabranch.engine.exporting import Wish, difference
 from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoMark, NewCso
 from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState, JoinType
-from anabranch.model.identity import CsoId, ExportId, MvoId
+from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
 from anabranch.model.objects import Connector, Cso, CsoRef, Mvo, MvoRef, PendingExport, PendingRow
 from anabranch.runtime.loading import refs_by_cso, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
@@ -91,6 +92,7 @@ class Evaluator:
         self._cso_ids: Iterator[int] = iter(loaded.cso_ids)
         self._export_ids: Iterator[int] = iter(loaded.export_ids)
         self._changes = Changes()
+        self._known_columns: dict[tuple[TypeId, tuple[int, ...]], tuple[Column, ...]] = {}
 
     def evaluate(self) -> Changes:
         """What the range writes."""
@@ -128,13 +130,20 @@ class Evaluator:
             return cso is None or self._deprovision(target, cso, export)
         if cso is not None and cso.state is CsoState.OBSOLETE:
             return True
-        wishes = self._wishes(mvo, target, cso, accepted, links)
-        if wishes is None:
+        offers = self._offers(mvo, target, cso, accepted, links)
+        if offers is None:
             return False
+        columns = self._columns(target, accepted)
         if cso is None:
             if any(target.rules[index].record.provision for index in accepted):
-                return self._provision(mvo, target, wishes)
+                values = ((one, offers[one.index]) for one in columns if one.follows is None)
+                naming = [one.wish(None, self._referred(mvo, one)) for one in columns if one.follows is not None]
+                return self._provision(mvo, target, created_rows(values, naming))
             return True
+        wishes = [
+            one.wish(offers[one.index], self._referred(mvo, one) if one.follows is not None else None)
+            for one in columns
+        ]
         self._update(mvo, target, cso, export, wishes)
         return True
 
@@ -157,10 +166,10 @@ class Evaluator:
             return True
         return action is not DeprovisionAction.DISCONNECT
 
-    def _wishes(
+    def _offers(
         self, mvo: Mvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], links: Sequence[Connector]
-    ) -> list[Wish] | None:
-        """What the accepting rules want, attribute by attribute, first rule in order first; None when one failed."""
+    ) -> list[Any] | None:
+        """What the accepting rules' mappings give, by index of link; None when one failed."""
         offers: list[Any] = [msgspec.UNSET] * len(target.links)
         failures: list[Failure] = []
         held = cso.doc if cso is not None else {}
@@ -170,28 +179,19 @@ class Evaluator:
             index, kind, message = min(failures)
             self._error(mvo, kind, f"{target.links[index].key}: {message}", target.links[index].rule)
             return None
-        wishes: dict[str, Wish] = {}
-        for index in (link for rule in accepted for link in target.rules[rule].links):
-            link = target.links[index]
-            if link.target.name in wishes:
-                continue
-            targets: tuple[MvoId, ...] | None = None
-            value = offers[index]
-            if link.is_reference:
-                source = link.mapping.source.attribute
-                refs = self._loaded.refs.get(mvo.id, ())
-                targets = tuple(ref.target_mvo_id for ref in refs if ref.attr == source)
-            wishes[link.target.name] = Wish(
-                attribute=link.target,
-                value=None if value is msgspec.UNSET else value,
-                on_null=link.mapping.on_null,
-                initial_only=link.mapping.initial_only,
-                targets=targets,
-            )
-        return list(wishes.values())
+        return offers
 
-    def _provision(self, mvo: Mvo, target: Target, wishes: list[Wish]) -> bool:
-        rows = difference(wishes, {}, (), (), creating=True)
+    def _columns(self, target: Target, accepted: tuple[int, ...]) -> tuple[Column, ...]:
+        key = (target.type_id, accepted)
+        if key not in self._known_columns:
+            self._known_columns[key] = columns_of(target, accepted)
+        return self._known_columns[key]
+
+    def _referred(self, mvo: Mvo, column: Column) -> tuple[MvoId, ...]:
+        refs = self._loaded.refs.get(mvo.id, ())
+        return tuple(ref.target_mvo_id for ref in refs if ref.attr == column.follows)
+
+    def _provision(self, mvo: Mvo, target: Target, rows: tuple[PendingRow, ...]) -> bool:
         anchor = _value_of(rows, target.record.anchor)
         if anchor is None:
             message = f"{target.system.key}.{target.record.key}: the anchor {target.record.anchor!r} would be empty; "
