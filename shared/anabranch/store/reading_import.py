@@ -16,8 +16,9 @@ from anabranch.model.objects import Cso, StagedRow
 from anabranch.store.pool import one_row
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 from anabranch.store.reading_ranges import cut
-from anabranch.store.reading_rows import cso_of, staged_row_of
+from anabranch.store.reading_rows import cso_of
 from anabranch.store.sql_files import sql
+from anabranch.store.staged_rows import ranges_of, rows_between
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection
@@ -63,10 +64,11 @@ class ImportReading:
         return number
 
     async def import_rows(self, run: RunId, lo: int, hi: int) -> list[StagedRow]:
-        return [staged_row_of(row) for row in await self._connection.fetch(sql("read_import_rows"), run, lo, hi)]
+        packs = await self._connection.fetch(sql("read_import_rows"), run, lo, hi)
+        return rows_between((row[0] for row in packs), lo, hi)
 
     async def import_row_ranges(self, run: RunId, size: int) -> list[IdRange]:
-        return await cut(self._connection, "set_import_rows", size, run)
+        return ranges_of(await self._connection.fetchval(sql("read_import_row_ids"), run) or b"", size)
 
     async def import_seen(self, run: RunId) -> AsyncIterator[tuple[str, TypeId, bytes]]:
         after: tuple[str, int, int] = ("", -1, -1)
