@@ -125,9 +125,38 @@ async def test_candidates_for_absence_are_normal_csos_no_other_run_has_changed(d
         start = await reader.change_seq_now()
     await write(data_keeper, Changes(csos=[a_cso_write(4, partition="p")]))
     async with data_keeper.reader() as reader:
-        assert await reader.present_hashes(PERSON, "p", start, CsoId(0), 9) == [(1, id_hash("a1"))]
-        assert [one[0] for one in await reader.present_hashes(PERSON, None, ALWAYS, CsoId(0), 2)] == [1, 2]
-        assert [one[0] for one in await reader.present_hashes(PERSON, None, ALWAYS, CsoId(2), 9)] == [4]
+        assert await reader.present_hashes(PERSON, "p", start, CsoId(0), 9) == packed(1)
+        assert await reader.present_hashes(PERSON, None, ALWAYS, CsoId(0), 2) == packed(1, 2)
+        assert await reader.present_hashes(PERSON, None, ALWAYS, CsoId(2), 9) == packed(4)
+        assert await reader.present_hashes(PERSON, None, ALWAYS, CsoId(4), 9) == b""
+
+
+def packed(*ids: int) -> bytes:
+    return b"".join(n.to_bytes(8, "big") + id_hash(f"a{n}") for n in ids)
+
+
+@pytest.mark.behaviour("IMP-18", "IMP-22")
+async def test_digests_of_source_bytes_are_those_of_normal_csos_of_the_partition_that_have_one(
+    data_keeper: DataKeeper,
+) -> None:
+    whole = [b"%016d" % n + b"%016d" % (n + 100) for n in range(9)]
+    csos = [
+        a_new_cso(1, fingerprint=whole[1], partition="p"),
+        a_new_cso(2, fingerprint=whole[2], partition="q"),
+        a_new_cso(3, fingerprint=whole[3], partition="p", state=CsoState.OBSOLETE),
+        a_new_cso(4, fingerprint=whole[4][:16], partition="p"),
+        a_new_cso(5, partition="p"),
+        a_new_cso(6, fingerprint=whole[6], partition="p", type_id=TypeId(2)),
+        a_new_cso(7, fingerprint=whole[7], partition="p"),
+        a_new_cso(8, fingerprint=whole[8], partition="p"),
+    ]
+    await write(data_keeper, Changes(new_csos=csos))
+    async with data_keeper.reader() as reader:
+        first = await reader.source_digests(PERSON, "p", CsoId(0), 2)
+        rest = await reader.source_digests(PERSON, "p", CsoId(7), 2)
+        assert first == (7, b"".join(whole[n][16:] + id_hash(f"a{n}") for n in (1, 7)))
+        assert rest == (8, whole[8][16:] + id_hash("a8"))
+        assert await reader.source_digests(PERSON, "p", CsoId(8), 2) is None
 
 
 @pytest.mark.behaviour("IMP-32")

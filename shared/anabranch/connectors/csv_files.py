@@ -114,7 +114,9 @@ class CsvConnector:
         record = self._types.get(request.partition)
         if record is None:
             raise SourceFault(f"there is no partition {request.partition!r}; known are {', '.join(self._types)}")
-        reader = await asyncio.to_thread(CsvFileReader, self._path(record), record, self._options, request.token)
+        reader = await asyncio.to_thread(
+            CsvFileReader, self._path(record), record, self._options, request.token, records=request.records
+        )
         async with aclosing(self._readers.pages(reader, request.page_size)) as pages:
             async for page in pages:
                 yield page

@@ -70,9 +70,9 @@ class CsvRows:
         encoding = codecs.lookup(options.encoding).name
         self.by_bytes = splits_as_bytes("utf-8" if encoding == "utf-8-sig" else encoding)
         self.by_bytes = self.by_bytes and (b"\r" not in head or b"\n" in head)
-        self._encoding = "utf-8" if encoding == "utf-8-sig" and self.by_bytes else encoding
-        self._file = file
-        self._field_limit = options.max_field_size
+        self.encoding = "utf-8" if encoding == "utf-8-sig" and self.by_bytes else encoding
+        self.file = file
+        self.field_limit = options.max_field_size
         self._limit = options.max_field_size * _LINES_OF_A_FIELD
         self._back: deque[_Piece] = deque()
         self._refuse_foreign_mark(head)
@@ -81,19 +81,19 @@ class CsvRows:
 
     def _refuse_foreign_mark(self, head: bytes) -> None:
         marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        if marked and self._encoding == "utf-8":
+        if marked and self.encoding == "utf-8":
             raise SourceFault(f"{self.name}: the file begins as UTF-16 text; set encoding: utf-16")
 
     def _begin(self, head: bytes) -> None:
         if self.by_bytes:
-            start = len(_UTF8_MARK) if self._encoding == "utf-8" and head.startswith(_UTF8_MARK) else 0
-            self._file.seek(start)
+            start = len(_UTF8_MARK) if self.encoding == "utf-8" and head.startswith(_UTF8_MARK) else 0
+            self.file.seek(start)
             self.position = start
-            self._readline: Callable[[int], _Piece] = self._file.readline
+            self._readline: Callable[[int], _Piece] = self.file.readline
         else:
-            self._file.seek(0)
-            encoding = "utf-8-sig" if self._encoding == "utf-8" else self._encoding
-            self._text = io.TextIOWrapper(self._file, encoding, "replace", newline="")
+            self.file.seek(0)
+            encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+            self._text = io.TextIOWrapper(self.file, encoding, "replace", newline="")
             self._readline = self._text.readline
         self.restart()
 
@@ -108,8 +108,9 @@ class CsvRows:
 
     def go_to(self, position: int, line: int) -> None:
         """The next row is the one after those that ended at this position and line, of the same file."""
+        self._back.clear()
         if self.by_bytes:
-            self._file.seek(position)
+            self.file.seek(position)
         else:
             while self.position < position and self._readline(self._limit):
                 self.position += 1
@@ -128,7 +129,7 @@ class CsvRows:
             except csv.Error as error:
                 return self._broken(error)
             size = len(fed[0])
-            if len(fed) == 1 and size <= self._field_limit and self.fault is None:  # nearly every row of every file
+            if len(fed) == 1 and size <= self.field_limit and self.fault is None:  # nearly every row of every file
                 self.line += 1
                 self.volume += size
                 self.position += size if self.by_bytes else 1
@@ -137,11 +138,17 @@ class CsvRows:
             if row:
                 return row
 
+    def spelling(self) -> bytes:
+        """The bytes of the row given out last, without its line end; those of its text in UTF-8 where the file is
+        decoded as a stream."""
+        fed = b"".join(one if isinstance(one, bytes) else one.encode("utf-8", "surrogatepass") for one in self.fed)
+        return fed.removesuffix(b"\n").removesuffix(b"\r")
+
     def _doubtful(self, row: list[str]) -> BrokenRow | None:
         first = self.line + 1
         self._advance()
         message, self.fault = self.fault, None
-        if message is None and any(len(cell) > self._field_limit for cell in row):
+        if message is None and any(len(cell) > self.field_limit for cell in row):
             message = self._size_fault()
         return None if message is None else BrokenRow(first, message, [cell[:_KEPT_OF_A_CELL] for cell in row])
 
@@ -158,7 +165,7 @@ class CsvRows:
         self.position += size if self.by_bytes else len(self.fed)
 
     def _byte_lines(self) -> Iterator[str]:
-        back, readline, limit, encoding = self._back, self._readline, self._limit, self._encoding
+        back, readline, limit, encoding = self._back, self._readline, self._limit, self.encoding
         while True:
             raw = back.popleft() if back else readline(limit)
             if not isinstance(raw, bytes) or not raw:
@@ -186,13 +193,13 @@ class CsvRows:
             if len(line) >= limit and not line.endswith(("\n", "\r")):
                 raise _LineTooLong
             if "\ufffd" in line:
-                self.fault = f"the row is not valid {self._encoding}; deliver the file in the declared encoding"
+                self.fault = f"the row is not valid {self.encoding}; deliver the file in the declared encoding"
             if "\0" in line:
                 self.fault = "the row holds a NUL character, which no text may; remove it at the source"
             yield line
 
     def _decoded(self, raw: bytes | str) -> str:
-        return raw if isinstance(raw, str) else raw.decode(self._encoding, "replace")
+        return raw if isinstance(raw, str) else raw.decode(self.encoding, "replace")
 
     def _broken(self, error: csv.Error) -> BrokenRow:
         first = self.line + 1
@@ -244,7 +251,7 @@ class CsvRows:
     def close(self) -> None:
         if not self.by_bytes:
             self._text.close()
-        self._file.close()
+        self.file.close()
 
 
 class _RowEnd:

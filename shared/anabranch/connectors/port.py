@@ -9,11 +9,14 @@ One bad object is an `EntryError` or an `Outcome` and the rest goes on. An excep
 a whole cannot go on: `Retryable` when the same may succeed later, `Permanent` when a person has to change something.
 
 A binary value is either `bytes`, which are the value, or `str`, which is its base64. Everything else is text.
+
+A connector whose source spells each object as bytes of its own, such as a line, may hand over these instead of entries
+where the request allows it (`Records`): what was read before and has not changed by a byte is then never taken apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -108,20 +111,43 @@ class EntryError(msgspec.Struct, frozen=True, kw_only=True):
     anchor: str | None = None
 
 
+class Records(Protocol):
+    """Complete objects of one type as the source spells them, not yet taken apart.
+
+    `raw` holds one spelling an object. Equal bytes under an equal `layout` are the same object with the same values
+    wherever and whenever they are read; `layout` names all besides the bytes that has a say in this: the header, the
+    encoding, the options.
+    """
+
+    @property
+    def object_type(self) -> str: ...
+
+    @property
+    def layout(self) -> str: ...
+
+    @property
+    def raw(self) -> Sequence[bytes]: ...
+
+    def read(self, numbers: Iterable[int]) -> Iterator[Entry | EntryError]:
+        """The objects at these places of `raw`, one for each in their order; places are those of the source."""
+
+
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`token` is that of the last page kept, a watermark for a delta, or None for a read from the beginning."""
+    """`token` is that of the last page kept, a watermark for a delta, or None for a read from the beginning. With
+    `records` the reader takes `Page.records` too; a connector may give entries all the same."""
 
     partition: str
     page_size: int
     object_types: tuple[str, ...]
     token: Token | None = None
+    records: bool = False
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Part of a read. `complete` on the last page alone, which may be empty; every other carries `next_token`.
 
-    `ignored` counts objects of no declared type; `total_hint` guesses the objects of the partition, on the last page
-    without error.
+    `records` are further objects of the page, given only where the request allows it. `ignored` counts objects of no
+    declared type; `total_hint` guesses the objects of the partition, on the last page without error.
     """
 
     entries: list[Entry]
@@ -130,6 +156,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
     ignored: int = 0
     total_hint: int | None = None
+    records: Records | None = None
 
 
 class Partition(msgspec.Struct, frozen=True):

@@ -246,6 +246,22 @@ class ConnectorContract:
         )
         await connector.close()
 
+    @pytest.mark.parametrize("size", [1, 7, 1000])
+    async def test_records_spell_the_objects_that_entries_are(self, tmp_path: Path, size: int) -> None:
+        connector = self.make_connector(tmp_path)
+        await self.fill(connector, self._people(20))
+        self.damage_second_object(tmp_path)
+        request = await self._request(connector, size)
+        told = [one async for page in connector.read(request) for one in _told(page)]
+        asked = msgspec.structs.replace(request, records=True)
+        again = [page async for page in connector.read(asked)]
+        expect(sorted(one for page in again for one in _told(page)), sorted(told), "records are read as entries are")
+        for page in again:
+            if page.records is not None:
+                twice = len(set(page.records.raw)) != len(page.records.raw)
+                expect(twice, False, "different objects are spelled by different bytes")
+        await connector.close()
+
     # --- how they are asked ------------------------------------------------------------------------------------------
 
     def _people(self, count: int) -> list[TargetObject]:
@@ -282,6 +298,12 @@ def _numbers(count: int) -> list[str]:
 
 def _anchors(page: Page) -> list[str]:
     return [str(one.values["id"][0]) for one in page.entries if one.change == EntryChange.COMPLETE]
+
+
+def _told(page: Page) -> list[str]:
+    """Everything a page says, however it says it, as texts that can be compared."""
+    records = page.records.read(range(len(page.records.raw))) if page.records is not None else ()
+    return [repr(msgspec.to_builtins(one)) for one in (*page.entries, *page.errors, *records)]
 
 
 def _binary(values: list[str | bytes]) -> list[bytes]:

@@ -7,9 +7,10 @@ an object without a usable anchor has no identity and is rejected alone (IMP-11,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any
+from hashlib import blake2b
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from anabranch.engine.values import ValueProblem, anchor_key, content_fingerprin
 from anabranch.model.configuration import Attribute, ObjectType
 from anabranch.model.enums import ValueType
 from anabranch.model.objects import Document
+
+_READING: Final = "1"
+"""The version of how raw values become stored ones; another one makes every object be read anew."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -38,6 +42,20 @@ class Parsed(msgspec.Struct, frozen=True):
     refs: dict[str, list[str]]
     problems: tuple[Problem, ...]
     fingerprint: bytes | None
+
+
+DIGEST_SIZE: Final = 16
+
+
+def fingerprint_of(content: bytes | None, source: bytes | None) -> bytes | None:
+    """What is stored with an object: the fingerprint of its content and, where it was read from bytes of its own, their
+    digest. Nothing without a content that could be read (IMP-12)."""
+    return content if content is None or source is None else content + source
+
+
+def same_content(content: bytes | None, stored: bytes | None) -> bool:
+    """Whether a stored fingerprint is that of this content, whatever bytes it was read from."""
+    return content is not None and stored is not None and stored[:DIGEST_SIZE] == content
 
 
 class NoIdentity(msgspec.Struct, frozen=True):
@@ -101,6 +119,13 @@ class Parser:
         except ValueProblem:
             return None
         return None if value is None else anchor_key(value, self._anchor)[1]
+
+    def source_digests(self, raw: Iterable[bytes], layout: str) -> list[bytes]:
+        """What stands for bytes that spell an object: equal digests are read into equal objects, because everything
+        that has a say in the reading is part of them (IMP-18)."""
+        bound = "\n".join((_READING, self._schema, str(self._zone), layout))
+        person = blake2b(bound.encode("utf-8", "surrogatepass"), digest_size=blake2b.PERSON_SIZE).digest()
+        return [blake2b(one, digest_size=DIGEST_SIZE, person=person).digest() for one in raw]
 
     def _read(
         self, attribute: Attribute, values: Sequence[str | bytes], doc: Document, problems: list[Problem]

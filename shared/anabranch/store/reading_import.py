@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Cso, StagedRow
+from anabranch.store.pool import one_row
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 from anabranch.store.reading_ranges import cut
-from anabranch.store.reading_rows import cso_of, staged_row_of
+from anabranch.store.reading_rows import cso_of
 from anabranch.store.sql_files import sql
+from anabranch.store.staged_rows import ranges_of, rows_between
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection
@@ -51,15 +53,22 @@ class ImportReading:
         rows = await self._connection.fetch(sql("find_fingerprints"), type_id, partition, hashes)
         return {row[0]: row[1] for row in rows}
 
+    async def source_digests(
+        self, type_id: TypeId, partition: str, after: CsoId, limit: int
+    ) -> tuple[CsoId, bytes] | None:
+        row = await one_row(self._connection, sql("pack_source_digests"), type_id, partition, after, limit)
+        return None if row["packed"] is None else (row["last"], row["packed"])
+
     async def change_seq_now(self) -> int:
         number: int = await self._connection.fetchval(sql("read_change_seq"))
         return number
 
     async def import_rows(self, run: RunId, lo: int, hi: int) -> list[StagedRow]:
-        return [staged_row_of(row) for row in await self._connection.fetch(sql("read_import_rows"), run, lo, hi)]
+        packs = await self._connection.fetch(sql("read_import_rows"), run, lo, hi)
+        return rows_between((row[0] for row in packs), lo, hi)
 
     async def import_row_ranges(self, run: RunId, size: int) -> list[IdRange]:
-        return await cut(self._connection, "set_import_rows", size, run)
+        return ranges_of(await self._connection.fetchval(sql("read_import_row_ids"), run) or b"", size)
 
     async def import_seen(self, run: RunId) -> AsyncIterator[tuple[str, TypeId, bytes]]:
         after: tuple[str, int, int] = ("", -1, -1)
@@ -91,9 +100,9 @@ class ImportReading:
 
     async def present_hashes(
         self, type_id: TypeId, partition: str | None, max_seq: int, after: CsoId, limit: int
-    ) -> list[tuple[CsoId, bytes]]:
-        rows = await self._connection.fetch(sql("read_present_hashes"), type_id, partition, max_seq, after, limit)
-        return [(row[0], row[1]) for row in rows]
+    ) -> bytes:
+        packed = await self._connection.fetchval(sql("read_present_hashes"), type_id, partition, max_seq, after, limit)
+        return packed or b""
 
     async def unresolved_reference_ranges(
         self, system: SystemId, targets: ReferenceTargets, size: int

@@ -16,7 +16,7 @@ import msgspec
 
 from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState, RowOp, RowState
 from anabranch.model.identity import ExportId
-from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow, StagedRow
+from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow
 
 # A dictionary look-up instead of an enum call: these run once for each object of each batch.
 CSO_STATES = {state.value: state for state in CsoState}
@@ -38,13 +38,6 @@ def mvo_of(row: asyncpg.Record) -> Mvo:
     fields: dict[str, Any] = dict(row)
     fields["state"] = _MVO_STATES[fields["state"]]
     return Mvo(**fields)
-
-
-def staged_row_of(row: asyncpg.Record) -> StagedRow:
-    """The staged row of an import; `kept` is a tuple."""
-    fields: dict[str, Any] = dict(row)
-    fields["kept"] = tuple(fields["kept"])
-    return StagedRow(**fields)
 
 
 def exports_of(rows: Iterable[asyncpg.Record], values: Iterable[asyncpg.Record]) -> list[PendingExport]:

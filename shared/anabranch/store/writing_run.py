@@ -15,6 +15,7 @@ from anabranch.model.identity import RunId
 from anabranch.model.objects import StagedRow
 from anabranch.store.items import pack_items
 from anabranch.store.sql_files import sql
+from anabranch.store.staged_rows import packs_of
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection
@@ -72,18 +73,16 @@ async def write_run_data(connection: Connection, claimed: Claimed, changes: Chan
 
 async def _add_import_rows(connection: Connection, run: RunId, rows: Sequence[StagedRow]) -> None:
     await connection.copy_records_to_table(
-        "import_row",
+        "import_pack",
         records=[
             (
-                run, one.id, one.type_id, one.partition, one.page, one.place, one.anchor, one.anchor_hash,
-                one.secondary, one.secondary_hash, one.change, one.doc, one.refs, one.kept, one.fingerprint,
-                one.seq_before_read,
+                run, one.lo, one.hi, one.type_id, one.partition, one.gone, one.ids, one.hashes, one.secondaries,
+                one.rows,
             )
-            for one in rows
+            for one in packs_of(rows)
         ],
         columns=[
-            "run_id", "id", "type_id", "partition", "page", "place", "anchor", "anchor_hash", "secondary",
-            "secondary_hash", "change", "doc", "refs", "kept", "fingerprint", "seq_before_read",
+            "run_id", "lo_id", "hi_id", "type_id", "partition", "gone", "ids", "hashes", "secondaries", "rows",
         ],
     )  # fmt: skip
 

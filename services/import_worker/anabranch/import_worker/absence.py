@@ -7,6 +7,8 @@ changed since, can be absent (IMP-20).
 
 from __future__ import annotations
 
+import numpy as np
+
 from anabranch.import_worker.seen import are_seen, seen_hashes
 from anabranch.model.changes import Changes, Item
 from anabranch.model.enums import CsoState, GuardPoint
@@ -16,6 +18,8 @@ from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, sy
 from anabranch.store.port import Reader
 
 _SCAN = 50_000
+_PRESENT = np.dtype([("id", ">i8"), ("hash", "V16")])
+"""What `present_hashes` gives of each object."""
 
 
 async def count_absent(task: Task) -> None:
@@ -25,16 +29,16 @@ async def count_absent(task: Task) -> None:
         seen = await seen_hashes(reader, task.claimed.run)
         for type_id in task.compiled.types_of(system_id(task)):
             after = CsoId(0)
-            while found := await reader.present_hashes(type_id, None, task.claimed.start_seq, after, _SCAN):
-                there = are_seen([digest for _, digest in found], seen.get(type_id))
-                for (cso_id, _), is_there in zip(found, there.tolist(), strict=True):
-                    if not is_there:
-                        changes.guard_ops.append(
-                            GuardOp(GuardPoint.IMPORT_OBSOLETIONS, type_id, cso_id, "obsolete", "not in the source")
-                        )
+            while packed := await reader.present_hashes(type_id, None, task.claimed.start_seq, after, _SCAN):
+                found = np.frombuffer(packed, dtype=_PRESENT)
+                there = are_seen(found["hash"].tobytes(), seen.get(type_id))
+                for cso_id in sorted(found["id"][~there].tolist()):
+                    changes.guard_ops.append(
+                        GuardOp(GuardPoint.IMPORT_OBSOLETIONS, type_id, cso_id, "obsolete", "not in the source")
+                    )
                 changes.count("known_before", len(found))
                 changes.count("seen_known", int(there.sum()))
-                after = found[-1][0]
+                after = CsoId(int(found["id"].max()))
                 task.hold.progress()
     await plan(task, [], changes)
 

@@ -55,7 +55,7 @@ async def confirm_range(task: Task) -> None:
         read: set[CsoId] = set()
         for type_id in {cso.type_id for cso in csos}:
             some = [cso for cso in csos if cso.type_id == type_id and cso.anchor_hash is not None]
-            there = are_seen([cso.anchor_hash or b"" for cso in some], seen.get(type_id))
+            there = are_seen(b"".join(cso.anchor_hash or b"" for cso in some), seen.get(type_id))
             read |= {cso.id for cso, is_there in zip(some, there.tolist(), strict=True) if is_there}
         return _Loaded(exports, {cso.id: cso for cso in csos}, refs, read)
 

@@ -13,23 +13,18 @@ import msgspec
 
 from anabranch.connectors.port import (
     Connector,
-    Entry,
-    EntryChange,
     IncompleteRead,
     Page,
     ReadRequest,
     SourceChanged,
     Token,
 )
-from anabranch.engine.parsing import NoIdentity, Parsed, Parser
-from anabranch.model.changes import Changes, ErrorItem, SeenHashes
+from anabranch.import_worker.staging import Staging
 from anabranch.model.errors import Permanent, Retryable
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import TypeId
-from anabranch.model.objects import StagedRow
 from anabranch.runtime.connecting import open_connector
 from anabranch.runtime.work import Task, plan
-from anabranch.store.port import Reader
 
 _READS = 4
 """How often one attempt begins a read that its source interrupts by changing."""
@@ -92,12 +87,13 @@ async def _read_from(task: Task, source: Connector, at: _Position) -> None:
         page_size=task.claimed.page_size,
         token=at.token,
         object_types=tuple(task.claimed.payload["types"]),
+        records=True,
     )
-    parsers = _parsers(task)
+    staging = Staging(task, partition, at.seq)
     pages: AsyncIterator[Page] = source.read(request)
     async for page in pages:
         task.hold.check()
-        changes = await _stage(task, parsers, partition, at.page, page, at.seq)
+        changes = await staging.stage(at.page, page)
         counted = dict(changes.counters)
         if at.restart:
             changes.discard_partitions.append(partition)
@@ -117,116 +113,6 @@ async def _read_from(task: Task, source: Connector, at: _Position) -> None:
             return
         at.token, at.page, at.counted, at.restart = following.token, following.page, following.counted, False
     raise IncompleteRead(f"{partition}: the source ended before its end was reached; check the file and run again")
-
-
-async def _stage(
-    task: Task, parsers: dict[str, tuple[TypeId, Parser]], partition: str, number: int, page: Page, seq: int
-) -> Changes:
-    changes = Changes()
-    by_type: dict[TypeId, list[tuple[Entry, Parsed]]] = {}
-    seen: dict[TypeId, list[bytes]] = {}
-    for entry in page.entries:
-        type_id, parser = parsers[entry.object_type]
-        parsed = parser.parse(entry.values)
-        if isinstance(parsed, NoIdentity):
-            _reject(changes, type_id, entry.place, parsed.kind, parsed.message)
-            continue
-        seen.setdefault(type_id, []).append(parsed.anchor_hash)
-        if entry.change == EntryChange.COMPLETE.value:
-            by_type.setdefault(type_id, []).append((entry, parsed))
-        else:
-            message = (
-                f"a {entry.change} entry stands where a full import needs the whole object; its copy stays as it is"
-            )
-            _reject(changes, type_id, entry.place, "connector_object_error", message)
-    for error in page.errors:
-        found = parsers.get(error.object_type or "")
-        _reject(changes, found[0] if found else None, error.place, error.kind, error.message)
-        identity = found[1].identify(error.anchor) if found and error.anchor is not None else None
-        if found and identity is not None:
-            seen.setdefault(found[0], []).append(identity)
-    async with task.store.reader() as reader:
-        for type_id, some in by_type.items():
-            await _compare(task, reader, changes, type_id, partition, number, some, seq)
-    for type_id, hashes in seen.items():
-        changes.import_seen.append(SeenHashes(partition, number, type_id, b"".join(sorted(hashes))))
-    changes.count("read", len(page.entries) + len(page.errors))
-    return changes
-
-
-async def _compare(
-    task: Task,
-    reader: Reader,
-    changes: Changes,
-    type_id: TypeId,
-    partition: str,
-    number: int,
-    some: Sequence[tuple[Entry, Parsed]],
-    seq: int,
-) -> None:
-    known = await reader.fingerprints(type_id, partition, [parsed.anchor_hash for _, parsed in some])
-    fresh = [
-        (entry, parsed)
-        for entry, parsed in some
-        if parsed.fingerprint is None or known.get(parsed.anchor_hash) != parsed.fingerprint
-    ]
-    changes.count("unchanged", len(some) - len(fresh))
-    if not fresh:
-        return
-    ids = iter(await reader.new_ids("import_row", len(fresh)))
-    for entry, parsed in fresh:
-        for problem in parsed.problems:
-            changes.errors.append(
-                ErrorItem(
-                    space="source",
-                    kind=problem.kind,
-                    key=parsed.anchor,
-                    message=f"{entry.place}: {problem.message}",
-                    type_id=type_id,
-                )
-            )
-        changes.import_rows.append(
-            StagedRow(
-                id=next(ids),
-                type_id=type_id,
-                partition=partition,
-                page=number,
-                place=entry.place,
-                anchor=parsed.anchor,
-                anchor_hash=parsed.anchor_hash,
-                secondary=parsed.secondary,
-                secondary_hash=parsed.secondary_hash,
-                change=entry.change,
-                doc=parsed.doc,
-                refs=parsed.refs or None,
-                kept=tuple(problem.attribute for problem in parsed.problems),
-                fingerprint=parsed.fingerprint,
-                seq_before_read=seq,
-            )
-        )
-
-
-def _reject(changes: Changes, type_id: TypeId | None, place: str, kind: str, message: str) -> None:
-    changes.errors.append(ErrorItem(space="source", kind=kind, key=place, message=message, type_id=type_id))
-    changes.count("rejected")
-
-
-def _parsers(task: Task) -> dict[str, tuple[TypeId, Parser]]:
-    system = task.compiled.system_of(task.claimed)
-    zone = task.compiled.zones[system.assume_time_zone]
-    return {
-        record.key: (
-            task.compiled.registry.object_types[(system.key, record.key)],
-            Parser(record, zone, schema_stamp(record)),
-        )
-        for record in system.object_types.values()
-        if record.selected
-    }
-
-
-def schema_stamp(record: msgspec.Struct) -> str:
-    """What a fingerprint is bound to: the schema of the object type and the version of the algorithm (IMP-18)."""
-    return "1:" + msgspec.json.encode(record, order="deterministic").decode()
 
 
 def _type_ids(task: Task, names: Sequence[str]) -> list[TypeId]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import msgspec
-import numpy as np
 
 from anabranch.engine.identifiers import reference_hashes
 from anabranch.engine.importing import Settled, settle
@@ -32,9 +31,7 @@ async def propose_apply(task: Task) -> None:
     changes = Changes()
     async with task.store.reader() as reader:
         for type_id, hashes in (await seen_hashes(reader, claimed.run)).items():
-            unique, counts = np.unique(hashes, return_counts=True)
-            for digest, count in zip(unique[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True):
-                anchor_hash = digest.ljust(16, b"\0")
+            for anchor_hash, count in hashes.repeated():
                 message = f"{count} objects of one import have this identity; make the anchor unique in the source"
                 changes.verdicts.append(Verdict(type_id, anchor_hash, "duplicate_anchor", message))
                 changes.count("duplicates_read", count)
@@ -64,7 +61,7 @@ async def _reject_secondary_conflicts(unit: Unit, task: Task, types: Sequence[Ty
 
 
 def _standing(found: Sequence[SecondaryConflict], seen: dict[TypeId, Hashes]) -> list[SecondaryConflict]:
-    return [one for one in found if one.holder is None or bool(are_seen([one.holder], seen.get(one.type_id)).all())]
+    return [one for one in found if one.holder is None or bool(are_seen(one.holder, seen.get(one.type_id)).all())]
 
 
 async def plan_settle(task: Task) -> None:

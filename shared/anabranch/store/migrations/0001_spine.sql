@@ -281,6 +281,7 @@ CREATE TABLE cso (
     secondary_hash bytea,
     state          text COLLATE "C" NOT NULL,
     doc            jsonb NOT NULL,
+    -- 16 bytes over the content; 16 more over the bytes it was read from, where the source spells objects as bytes.
     fingerprint    bytea,
     change_seq     bigint NOT NULL DEFAULT nextval('change_seq')
 ) WITH (fillfactor = 90);
@@ -484,26 +485,23 @@ CREATE INDEX pe_value_target ON pe_value (target_mvo_id);
 
 ---------------------------------------------------------------- what a run keeps while it works; goes with the run
 
-CREATE TABLE import_row (
-    run_id          bigint NOT NULL,
-    id              bigint NOT NULL,
-    type_id         integer NOT NULL,
-    partition       text COLLATE "C" NOT NULL,
-    page            integer NOT NULL,
-    place           text NOT NULL,
-    anchor          text COLLATE "C" NOT NULL,
-    anchor_hash     bytea NOT NULL,
-    secondary       text COLLATE "C",
-    secondary_hash  bytea,
-    change          text COLLATE "C" NOT NULL DEFAULT 'complete',
-    doc             jsonb NOT NULL,
-    refs            jsonb,
-    kept            text[] NOT NULL DEFAULT '{}',
-    fingerprint     bytea,
-    seq_before_read bigint NOT NULL,
-    PRIMARY KEY (run_id, id)
+-- Up to a thousand staged rows, packed, with what is asked about all rows of a run beside them in columns of fixed width:
+-- ids (8 bytes each), anchor hashes (16), and secondary ids (17: 1 and a hash, 2 for the stored one, 0 for none).
+CREATE TABLE import_pack (
+    run_id      bigint NOT NULL,
+    lo_id       bigint NOT NULL,
+    hi_id       bigint NOT NULL,
+    type_id     integer NOT NULL,
+    partition   text COLLATE "C" NOT NULL,
+    gone        boolean NOT NULL,
+    ids         bytea NOT NULL,
+    hashes      bytea NOT NULL,
+    secondaries bytea,
+    rows        bytea NOT NULL,
+    PRIMARY KEY (run_id, lo_id)
 );
-CREATE INDEX import_row_anchor ON import_row (run_id, type_id, anchor_hash);
+ALTER TABLE import_pack ALTER COLUMN ids SET STORAGE EXTERNAL, ALTER COLUMN hashes SET STORAGE EXTERNAL,
+                        ALTER COLUMN secondaries SET STORAGE EXTERNAL, ALTER COLUMN rows SET STORAGE EXTERNAL;
 
 -- Which objects a batch proposes to settle, and over what they might compete: 8-byte ids, and 16-byte pairs of the hash
 -- of a contest and an id. Packed, because few are ever looked at one by one.
@@ -591,7 +589,7 @@ ALTER TABLE cso ALTER COLUMN doc SET STATISTICS 0, ALTER COLUMN fingerprint SET 
 ALTER TABLE cso_sync ALTER COLUMN contributions SET STATISTICS 0;
 ALTER TABLE mvo ALTER COLUMN doc SET STATISTICS 0, ALTER COLUMN provenance SET STATISTICS 0;
 ALTER TABLE pending_export ALTER COLUMN rows SET STATISTICS 0;
-ALTER TABLE import_row ALTER COLUMN doc SET STATISTICS 0, ALTER COLUMN refs SET STATISTICS 0;
+ALTER TABLE import_pack ALTER COLUMN rows SET STATISTICS 0;
 ALTER TABLE import_seen ALTER COLUMN hashes SET STATISTICS 0;
 ALTER TABLE proposal ALTER COLUMN body SET STATISTICS 0;
 ALTER TABLE proposal_pack ALTER COLUMN objects SET STATISTICS 0, ALTER COLUMN contests SET STATISTICS 0;

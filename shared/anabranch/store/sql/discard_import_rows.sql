@@ -1,1 +1,1 @@
-DELETE FROM import_row WHERE run_id = $1 AND partition = ANY($2::text[])
+DELETE FROM import_pack WHERE run_id = $1 AND partition = ANY($2::text[])

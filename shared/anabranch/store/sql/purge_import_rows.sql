@@ -1,1 +1,1 @@
-DELETE FROM import_row USING run WHERE run.id = import_row.run_id AND run.ended_at IS NOT NULL
+DELETE FROM import_pack USING run WHERE run.id = import_pack.run_id AND run.ended_at IS NOT NULL

@@ -1,5 +1,1 @@
-SELECT id, type_id, partition, page, place, anchor, anchor_hash, secondary, secondary_hash, change, doc, refs, kept,
-       fingerprint, seq_before_read
-  FROM import_row
- WHERE run_id = $1 AND id BETWEEN $2 AND $3
- ORDER BY id
+SELECT rows FROM import_pack WHERE run_id = $1 AND lo_id <= $3 AND hi_id >= $2 ORDER BY lo_id

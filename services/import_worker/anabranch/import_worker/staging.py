@@ -1,0 +1,178 @@
+"""What one page of a read means: what is new or changed is staged, everything is remembered as seen.
+
+Records whose bytes are those an object was read from last are neither taken apart nor compared (IMP-18); the others are
+parsed, and staged unless their content is what is stored, however it is spelled now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import numpy as np
+
+from anabranch.connectors.port import Entry, EntryChange, EntryError, Page, Records
+from anabranch.engine.parsing import NoIdentity, Parsed, Parser, fingerprint_of, same_content
+from anabranch.import_worker.known import KnownBytes, known_bytes
+from anabranch.model.changes import Changes, ErrorItem, SeenHashes
+from anabranch.model.identity import TypeId
+from anabranch.model.objects import StagedRow
+from anabranch.runtime.work import Task
+from anabranch.store.port import Reader
+
+
+class _Read(msgspec.Struct, frozen=True, gc=False):
+    """An object that has to be compared; `source` is the digest of its bytes, where it came as bytes."""
+
+    entry: Entry
+    parsed: Parsed
+    source: bytes | None
+
+
+class Staging:
+    """Turns the pages of one partition into changes. `seq` was the change number when the read began."""
+
+    def __init__(self, task: Task, partition: str, seq: int) -> None:
+        self._task = task
+        self._partition = partition
+        self._seq = seq
+        self._parsers = _parsers(task)
+        self._known: dict[TypeId, KnownBytes] = {}
+
+    async def stage(self, number: int, page: Page) -> Changes:
+        """What the page changes, besides its place in the read."""
+        changes = Changes()
+        seen: dict[TypeId, list[bytes]] = {}
+        read: dict[TypeId, list[_Read]] = {}
+        async with self._task.store.reader() as reader:
+            self._take(changes, seen, read, page.entries, None)
+            if page.records is not None:
+                await self._take_records(reader, changes, seen, read, page.records)
+            for error in page.errors:
+                self._take_error(changes, seen, error)
+            for type_id, some in read.items():
+                await self._compare(reader, changes, type_id, number, some)
+        for type_id, hashes in seen.items():
+            packed = np.sort(np.frombuffer(b"".join(hashes), dtype="S16")).tobytes()
+            changes.import_seen.append(SeenHashes(self._partition, number, type_id, packed))
+        changes.count("read", len(page.entries) + len(page.errors) + (len(page.records.raw) if page.records else 0))
+        return changes
+
+    async def _take_records(
+        self,
+        reader: Reader,
+        changes: Changes,
+        seen: dict[TypeId, list[bytes]],
+        read: dict[TypeId, list[_Read]],
+        records: Records,
+    ) -> None:
+        if not records.raw:
+            return
+        type_id, parser = self._parsers[records.object_type]
+        if type_id not in self._known:
+            self._known[type_id] = await known_bytes(reader, type_id, self._partition)
+        digests = parser.source_digests(records.raw, records.layout)
+        there, anchors = self._known[type_id].look_up(digests)
+        if anchors:
+            seen.setdefault(type_id, []).append(anchors)
+            changes.count("unchanged", int(there.sum()))
+        others = np.flatnonzero(~there).tolist()
+        if others:
+            self._take(changes, seen, read, records.read(others), [digests[n] for n in others])
+
+    def _take(
+        self,
+        changes: Changes,
+        seen: dict[TypeId, list[bytes]],
+        read: dict[TypeId, list[_Read]],
+        entries: Iterable[Entry | EntryError],
+        sources: Sequence[bytes] | None,
+    ) -> None:
+        for n, entry in enumerate(entries):
+            if isinstance(entry, EntryError):
+                self._take_error(changes, seen, entry)
+                continue
+            type_id, parser = self._parsers[entry.object_type]
+            parsed = parser.parse(entry.values)
+            if isinstance(parsed, NoIdentity):
+                _reject(changes, type_id, entry.place, parsed.kind, parsed.message)
+                continue
+            seen.setdefault(type_id, []).append(parsed.anchor_hash)
+            if entry.change == EntryChange.COMPLETE.value:
+                read.setdefault(type_id, []).append(_Read(entry, parsed, sources[n] if sources is not None else None))
+            else:
+                message = (
+                    f"a {entry.change} entry stands where a full import needs the whole object; its copy stays as it is"
+                )
+                _reject(changes, type_id, entry.place, "connector_object_error", message)
+
+    def _take_error(self, changes: Changes, seen: dict[TypeId, list[bytes]], error: EntryError) -> None:
+        found = self._parsers.get(error.object_type or "")
+        _reject(changes, found[0] if found else None, error.place, error.kind, error.message)
+        identity = found[1].identify(error.anchor) if found and error.anchor is not None else None
+        if found and identity is not None:
+            seen.setdefault(found[0], []).append(identity)
+
+    async def _compare(
+        self, reader: Reader, changes: Changes, type_id: TypeId, number: int, some: Sequence[_Read]
+    ) -> None:
+        known = await reader.fingerprints(type_id, self._partition, [one.parsed.anchor_hash for one in some])
+        fresh = [one for one in some if not same_content(one.parsed.fingerprint, known.get(one.parsed.anchor_hash))]
+        changes.count("unchanged", len(some) - len(fresh))
+        if not fresh:
+            return
+        ids = await reader.new_ids("import_row", len(fresh))
+        for row_id, one in zip(ids, fresh, strict=True):
+            entry, parsed = one.entry, one.parsed
+            for problem in parsed.problems:
+                changes.errors.append(
+                    ErrorItem(
+                        space="source",
+                        kind=problem.kind,
+                        key=parsed.anchor,
+                        message=f"{entry.place}: {problem.message}",
+                        type_id=type_id,
+                    )
+                )
+            changes.import_rows.append(
+                StagedRow(
+                    id=row_id,
+                    type_id=type_id,
+                    partition=self._partition,
+                    page=number,
+                    place=entry.place,
+                    anchor=parsed.anchor,
+                    anchor_hash=parsed.anchor_hash,
+                    secondary=parsed.secondary,
+                    secondary_hash=parsed.secondary_hash,
+                    change=entry.change,
+                    doc=parsed.doc,
+                    refs=parsed.refs or None,
+                    kept=tuple(problem.attribute for problem in parsed.problems),
+                    fingerprint=fingerprint_of(parsed.fingerprint, one.source),
+                    seq_before_read=self._seq,
+                )
+            )
+
+
+def _reject(changes: Changes, type_id: TypeId | None, place: str, kind: str, message: str) -> None:
+    changes.errors.append(ErrorItem(space="source", kind=kind, key=place, message=message, type_id=type_id))
+    changes.count("rejected")
+
+
+def _parsers(task: Task) -> dict[str, tuple[TypeId, Parser]]:
+    system = task.compiled.system_of(task.claimed)
+    zone = task.compiled.zones[system.assume_time_zone]
+    return {
+        record.key: (
+            task.compiled.registry.object_types[(system.key, record.key)],
+            Parser(record, zone, schema_stamp(record)),
+        )
+        for record in system.object_types.values()
+        if record.selected
+    }
+
+
+def schema_stamp(record: msgspec.Struct) -> str:
+    """What a fingerprint is bound to: the schema of the object type and the version of the algorithm (IMP-18)."""
+    return "1:" + msgspec.json.encode(record, order="deterministic").decode()
