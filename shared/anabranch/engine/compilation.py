@@ -8,7 +8,7 @@ process.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -172,22 +172,35 @@ class _Compiler:
                 if rule.mvo_type == mvo_type
                 for index in rule.links
             ]
-            mv = self.configuration.metaverse[rules[members[0][0]].record.metaverse_type].attributes if members else {}
-            strata = stratify({index: (links[index].target.name, _reads_mv(checked[index])) for _, index in members})
-            compiled: list[Stratum] = []
-            for stratum in strata:
-                code = Code()
-                body: list[ast.stmt] = []
-                for rule_index, index in members:
-                    if links[index].target.name in stratum:
-                        body += self._statements(
-                            code, rule_index, index, links[index], attributes, "cs", checked[index], mv
-                        )
-                indexes = {links[index].id: index for _, index in members if links[index].target.name in stratum}
-                rankings = [self._ranking(rules[members[0][0]].record.metaverse_type, mv[attr]) for attr in stratum]
-                compiled.append(_stratum(code.function("flow", _FLOW_ARGUMENTS, body), rankings, indexes))
-            flows[mvo_type] = Flow(tuple(compiled))
+            key = next(rule.record.metaverse_type for rule in rules if rule.mvo_type == mvo_type)
+            reads = {index: (links[index].target.name, _reads_mv(checked[index])) for _, index in members}
+            needed = _closure(self._key_attrs(key), reads.values())
+            for_keys = [(rule, index) for rule, index in members if links[index].target.name in needed]
+            strata = [self._strata(key, some, links, checked, attributes) for some in (members, for_keys)]
+            flows[mvo_type] = Flow(*strata)
         return flows
+
+    def _strata(
+        self,
+        key: str,
+        members: Sequence[tuple[int, int]],
+        links: Sequence[Link],
+        checked: Sequence[CheckedExpression | None],
+        attributes: Mapping[str, Attribute],
+    ) -> tuple[Stratum, ...]:
+        """The mappings `members` (index of the rule, index of the link) as one function a stratum."""
+        mv = self.configuration.metaverse[key].attributes
+        compiled: list[Stratum] = []
+        for stratum in stratify({index: (links[index].target.name, _reads_mv(checked[index])) for _, index in members}):
+            code = Code()
+            body: list[ast.stmt] = []
+            inside = [(rule, index) for rule, index in members if links[index].target.name in stratum]
+            for rule_index, index in inside:
+                body += self._statements(code, rule_index, index, links[index], attributes, "cs", checked[index], mv)
+            function: FlowFunction = code.function("flow", _FLOW_ARGUMENTS, body)
+            rankings = [self._ranking(key, mv[attr]) for attr in stratum]
+            compiled.append(_stratum(function, rankings, {links[index].id: index for _, index in inside}))
+        return tuple(compiled)
 
     def _statements(
         self,
@@ -422,6 +435,14 @@ def _judged(
 
 def _reads_mv(checked: CheckedExpression | None) -> frozenset[str]:
     return checked.reads_mv if checked is not None else frozenset()
+
+
+def _closure(wanted: Iterable[str], reads: Iterable[tuple[str, frozenset[str]]]) -> set[str]:
+    """The attributes `wanted`, and those that the mappings feeding them read, and so on."""
+    needed, pairs = set(wanted), list(reads)
+    while more := {attr for target, read in pairs if target in needed for attr in read} - needed:
+        needed |= more
+    return needed
 
 
 def stratify(links: Mapping[int, tuple[str, frozenset[str]]]) -> list[frozenset[str]]:

@@ -77,6 +77,8 @@ class Flow(msgspec.Struct, frozen=True):
     """Inbound flow from one object type to one metaverse type, in strata: a later one reads what earlier ones wrote."""
 
     strata: tuple[Stratum, ...]
+    for_keys: tuple[Stratum, ...]
+    """The part of it that look-up keys of the metaverse type depend on."""
 
 
 class InboundType(msgspec.Struct, frozen=True):

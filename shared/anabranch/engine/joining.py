@@ -84,16 +84,12 @@ def would_be_keys(
     live = frozenset(index for index in accepted if inbound.rules[index].record.enabled)
     offers: list[Any] = [msgspec.UNSET] * len(inbound.links)
     doc: Document = {}
-    missing = {attr for stratum in flow.strata for attr in stratum.attrs if attr in side.key_attrs}
-    for stratum in flow.strata:
+    for stratum in flow.for_keys:
         stratum.function(cs, doc, context, live, offers, [])
-        missing.difference_update(stratum.attrs)
-        for attr in stratum.attrs if missing else side.key_attrs.intersection(stratum.attrs):
-            value = next((offers[one] for one in stratum.links[attr] if offers[one] is not msgspec.UNSET), None)
+        for attr, links in stratum.links.items():
+            value = next((offers[one] for one in links if offers[one] is not msgspec.UNSET), None)
             if value is not None:
                 doc[attr] = value
-        if not missing:
-            break
     keys = {attr: tuple(keys_of(doc.get(attr))) for attr in sorted(side.key_attrs)}
     return {attr: found for attr, found in keys.items() if found}
 

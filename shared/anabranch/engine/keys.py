@@ -27,6 +27,8 @@ def keys_of(value: Any) -> list[str]:
     """The keys of a stored value or list of values; blank text is no key (SYN-26)."""
     if value is None:
         return []
+    if isinstance(value, str):
+        return [value] if value and not value.isspace() else []
     values = value if isinstance(value, list) else [value]
     keys = (str(one).lower() if isinstance(one, bool) else str(one) for one in values)
     return [key for key in keys if key.strip()]

@@ -34,14 +34,16 @@ class PgWriter:
     def __init__(self, connection: Connection, claimed: Claimed) -> None:
         self._connection = connection
         self._claimed = claimed
+        self._placed: frozenset[int] | None = None
 
     async def lock(self, changes: Changes) -> Moved:
-        return await lock_rows(self._connection, changes)
+        moved, self._placed = await lock_rows(self._connection, changes)
+        return moved
 
     async def persist(self, changes: Changes) -> None:
         try:
             await write_metaverse(self._connection, changes)
-            await write_space(self._connection, changes)
+            await write_space(self._connection, changes, self._placed)
             await write_exports(self._connection, changes)
             await write_run_data(self._connection, self._claimed, changes)
             await write_items(self._connection, self._claimed, changes)

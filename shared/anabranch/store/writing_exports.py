@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from anabranch.model.changes import Changes
+from anabranch.model.enums import RowState
 from anabranch.model.objects import PendingExport, PendingRow
 from anabranch.store.sql_files import sql
 
@@ -43,8 +44,14 @@ async def write_exports(connection: Connection, changes: Changes) -> None:
 
 def _fields(export: PendingExport) -> tuple[Any, ...]:
     # Encoded here: the driver takes a list inside an array parameter for another dimension of the array.
-    plain = msgspec.Raw(msgspec.json.encode([row for row in export.rows if row.target_mvo_id is None]))
+    plain = msgspec.Raw(msgspec.json.encode([_short(row) for row in export.rows if row.target_mvo_id is None]))
     return tuple(plain if name == "rows" else getattr(export, name) for name in _FIELDS)
+
+
+def _short(row: PendingRow) -> PendingRow | tuple[Any, ...]:
+    """A row that only says what to do as three elements; what it leaves out are the defaults it is read with."""
+    is_short = row.state is RowState.STAGED and not row.refuted and not row.raw
+    return (row.attr, row.op, row.value) if is_short else row
 
 
 async def _add_values(connection: Connection, exports: Sequence[PendingExport]) -> None:

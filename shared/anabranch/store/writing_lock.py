@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 
-async def lock_rows(connection: Connection, changes: Changes) -> Moved:
+async def lock_rows(connection: Connection, changes: Changes) -> tuple[Moved, frozenset[int]]:
     """Everything `changes` will write to is locked until the transaction ends; the answer names what is no longer as it
-    was read, or gone."""
+    was read, or gone, and the CSOs among the locked that are joined."""
+    placed: list[int] = []
     mvos, csos, exports = {}, {}, {}
     mvo_ids = {*changes.expect_mvos, *(one.id for one in changes.mvos), *changes.gone_mvos}
     mvo_ids.update(one.id for one in changes.mvo_marks)
@@ -37,13 +38,15 @@ async def lock_rows(connection: Connection, changes: Changes) -> Moved:
         rows = await connection.fetch(
             sql("lock_csos"), sorted(cso_ids), changes.gone_csos, changes.joined_csos, changes.gone_mvos
         )
-        csos = {row["cso_id"]: (row["change_seq"], row["link_version"]) for row in rows}
+        csos = {row[0]: (row[1], row[2]) for row in rows}
+        placed = [row[0] for row in rows if row[3] is not None]
     export_ids = {*changes.expect_exports, *changes.gone_exports, *(one.id for one in changes.exports if one.version)}
     if export_ids:
         rows = await connection.fetch(sql("lock_exports"), sorted(export_ids))
         exports = {row["id"]: row["version"] for row in rows}
-    return Moved(
+    moved = Moved(
         frozenset(one for one, read in changes.expect_csos.items() if csos.get(one) != read),
         frozenset(one for one, read in changes.expect_mvos.items() if mvos.get(one) != read),
         frozenset(one for one, read in changes.expect_exports.items() if exports.get(one) != read),
     )
+    return moved, frozenset(placed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anabranch.model.changes import Changes, KeyChange, MvoMark, MvoWrite, NewMvo
 from anabranch.model.objects import Reservation
@@ -58,14 +58,15 @@ async def _add_mvos(connection: Connection, mvos: Sequence[NewMvo]) -> None:
 
 
 async def _mark_mvos(connection: Connection, marks: Sequence[MvoMark]) -> None:
-    await connection.execute(
-        sql("mark_mvos"),
-        [one.id for one in marks],
-        [one.outbound_due for one in marks],
-        [one.outbound_stamp for one in marks],
-        [one.outbound_version for one in marks],
-        [one.outbound_turns_at for one in marks],
-    )
+    shared: dict[tuple[Any, ...], int] = {}
+    numbers = [
+        shared.setdefault(
+            (one.outbound_due, one.outbound_stamp, one.outbound_version, one.outbound_turns_at), len(shared) + 1
+        )
+        for one in marks
+    ]
+    columns = (list(column) for column in zip(*shared, strict=True))
+    await connection.execute(sql("mark_mvos"), [one.id for one in marks], numbers, *columns)
 
 
 async def _update_mvos(connection: Connection, mvos: Sequence[MvoWrite]) -> None:

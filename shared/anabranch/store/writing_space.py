@@ -7,7 +7,9 @@ commit; what an arrival or a departure means for objects that refer to it comes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from anabranch.model.changes import Changes, CsoLink, CsoWrite, NewCso, RefChange
 from anabranch.store.sql_files import sql
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 
-async def write_space(connection: Connection, changes: Changes) -> None:
-    """The connector spaces are as `changes` says."""
+async def write_space(connection: Connection, changes: Changes, placed: frozenset[int] | None = None) -> None:
+    """The connector spaces are as `changes` says. `placed` names the CSOs that are joined so far, where it is known."""
     fallen: list[int] = []
     if changes.gone_csos:
         fallen = [row[0] for row in await connection.fetch(sql("forget_csos"), changes.gone_csos)]
-    if changes.links:
-        await _free_links(connection, changes.links)
+    leaving = [one for one in changes.links if placed is None or one.cso_id in placed]
+    if leaving:
+        await _free_links(connection, leaving)
     if changes.new_csos:
         await _add_csos(connection, changes.new_csos)
     if changes.links:
@@ -88,26 +91,42 @@ async def _update_csos(connection: Connection, csos: Sequence[CsoWrite]) -> None
     )
 
 
-async def _free_links(connection: Connection, links: Sequence[CsoLink]) -> None:
-    await connection.execute(sql("free_moved_links"), [one.cso_id for one in links], [one.mvo_id for one in links])
+async def _free_links(connection: Connection, leaving: Sequence[CsoLink]) -> None:
+    await connection.execute(sql("free_moved_links"), [one.cso_id for one in leaving], [one.mvo_id for one in leaving])
 
 
 async def _update_links(connection: Connection, links: Sequence[CsoLink]) -> None:
+    shared: dict[tuple[Any, ...], int] = {}
+    numbers = [shared.setdefault(_shared_by(one), len(shared) + 1) for one in links]
+    columns = [list(column) for column in zip(*shared, strict=True)]
+    columns[_CONTRIBUTIONS] = [None if one is None else msgspec.Raw(one) for one in columns[_CONTRIBUTIONS]]
     await connection.execute(
         sql("write_links"),
         [one.cso_id for one in links],
         [one.mvo_id for one in links],
-        [one.join_type for one in links],
-        [one.join_rule for one in links],
         [one.synced_seq for one in links],
-        [one.rule_stamp for one in links],
-        [one.config_version for one in links],
-        [one.turns_at for one in links],
-        [one.contributions for one in links],
-        [one.refs_due for one in links],
-        [one.failed for one in links],
-        [one.released for one in links],
-        [one.settled_in for one in links],
+        numbers,
+        *columns,
+    )
+
+
+_CONTRIBUTIONS: Final = 5
+
+
+def _shared_by(link: CsoLink) -> tuple[Any, ...]:
+    """Everything of a link that others of its batch probably have in common, in the order of the statement."""
+    contributions = link.contributions
+    return (
+        link.join_type,
+        link.join_rule,
+        link.rule_stamp,
+        link.config_version,
+        link.turns_at,
+        None if contributions is None else msgspec.json.encode(contributions),
+        link.refs_due,
+        link.failed,
+        link.released,
+        link.settled_in,
     )
 
 

@@ -197,12 +197,13 @@ def write_values(
     cso: Cso,
     mvo: Mvo,
     outcome: Evaluation,
+    keys: Sequence[KeyChange] | None = None,
     *,
     created: bool = False,
     always: bool = False,
 ) -> None:
     """The evaluation is in `changes`, with what it still owes. A metaverse object that is `created` by it is new; one
-    that stays as it is is written only with `always`."""
+    that stays as it is is written only with `always`. `keys` are its `key_changes_of` where they are known already."""
     inbound, side = task.compiled.inbound[cso.type_id], task.compiled.metaverse[mvo.type_id]
     _tell_failures(changes, cso, inbound, outcome.failures)
     _write_link(task, changes, loaded, cso, mvo, outcome)
@@ -236,7 +237,7 @@ def write_values(
                 touch=always or bool(outcome.values),
             )
         )
-    changes.match_keys.extend(key_changes_of(task, loaded, mvo, outcome))
+    changes.match_keys.extend(key_changes_of(task, loaded, mvo, outcome) if keys is None else keys)
     if outcome.values:
         hidden = side.sensitive
         shown = tuple(_shown(hidden, value) for value in outcome.values) if hidden else outcome.values
@@ -293,6 +294,9 @@ def key_changes_of(task: Task, loaded: Loaded, mvo: Mvo, outcome: Evaluation) ->
         standing = loaded.keys.get(mvo.id, {}).get(attr, {})
         wanted = {key_hash(key): key for key in keys_of(outcome.doc.get(attr))}
         if standing == wanted:
+            continue
+        if not standing:
+            found.append(KeyChange(side.type_id, attr, mvo.id, tuple(wanted.items()), ()))
             continue
         if outcome.owes_draw and attr not in outcome.doc:
             continue

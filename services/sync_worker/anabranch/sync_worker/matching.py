@@ -193,12 +193,12 @@ class _Settler:
         self._changes.expect_mvos[mvo_id] = mvo.change_seq
         mvo = self._kept_alive(mvo, cso)
         outcome = evaluation_of(self._task, self._found.values, joined, seeker.cs, mvo, seeker.accepted)
-        moves_keys = not outcome.untouched and key_changes_of(self._task, self._found.values, mvo, outcome)
-        if outcome.untouched or moves_keys:
+        changed = [] if outcome.untouched else key_changes_of(self._task, self._found.values, mvo, outcome)
+        if outcome.untouched or changed:
             self._changes.links.append(relinked(joined))
             self._changes.mvos.append(rewritten(mvo))
         else:
-            write_values(self._task, self._changes, self._found.values, joined, mvo, outcome, always=True)
+            write_values(self._task, self._changes, self._found.values, joined, mvo, outcome, changed, always=True)
 
     def _kept_alive(self, mvo: Mvo, cso: Cso) -> Mvo:
         """A scheduled deletion may be cancelled by this join (SYN-58)."""
@@ -222,7 +222,7 @@ class _Settler:
             known: set[str] = set()
         else:
             changed = key_changes_of(self._task, self._found.values, mvo, outcome)
-            write_values(self._task, self._changes, self._found.values, joined, mvo, outcome, created=True)
+            write_values(self._task, self._changes, self._found.values, joined, mvo, outcome, changed, created=True)
             known = {one.attr for one in changed}
             self._remember(changed)
         if outcome.untouched or outcome.owes_draw:

@@ -1,5 +1,5 @@
 -- Those given, those that refer to a CSO that goes ($2) or joins ($3), those joined to an MVO that goes ($4), in id order.
-SELECT cso_id, change_seq, link_version
+SELECT cso_id, change_seq, link_version, mvo_id
   FROM cso_sync
  WHERE cso_id IN (SELECT unnest($1::bigint[])
                   UNION

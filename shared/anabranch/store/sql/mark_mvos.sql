@@ -1,7 +1,8 @@
--- What an outbound evaluation leaves: its marks, in the narrow row alone.
+-- What an outbound evaluation leaves: its marks, in the narrow row alone; what many share is given once.
 UPDATE mvo_sync s
-   SET outbound_due = u.outbound_due, outbound_stamp = u.outbound_stamp, outbound_version = u.outbound_version,
-       outbound_turns_at = u.outbound_turns_at
-  FROM unnest($1::bigint[], $2::boolean[], $3::bigint[], $4::integer[], $5::timestamptz[])
-       AS u (id, outbound_due, outbound_stamp, outbound_version, outbound_turns_at)
+   SET outbound_due = t.outbound_due, outbound_stamp = t.outbound_stamp, outbound_version = t.outbound_version,
+       outbound_turns_at = t.outbound_turns_at
+  FROM unnest($1::bigint[], $2::integer[]) AS u (id, shared)
+  JOIN unnest($3::boolean[], $4::bigint[], $5::integer[], $6::timestamptz[]) WITH ORDINALITY
+       AS t (outbound_due, outbound_stamp, outbound_version, outbound_turns_at, number) ON t.number = u.shared
  WHERE s.mvo_id = u.id
