@@ -73,6 +73,18 @@ class Mvo(msgspec.Struct, frozen=True, kw_only=True):
     change_seq: int
 
 
+class ServedMvo(msgspec.Struct, frozen=True):
+    """A metaverse object as its targets see it."""
+
+    id: MvoId
+    type_id: TypeId
+    origin_key: str
+    state: MvoState
+    delete_after: datetime | None
+    doc: Document
+    change_seq: int
+
+
 class Connector(msgspec.Struct, frozen=True):
     """That an MVO has a CSO in a system, without what is in it."""
 

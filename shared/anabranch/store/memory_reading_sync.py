@@ -19,6 +19,7 @@ from anabranch.model.objects import (
     PendingExport,
     Proposal,
     Reservation,
+    ServedMvo,
 )
 from anabranch.store.memory_reading_import import MemoryImportReading, Sequences, cut
 from anabranch.store.memory_tables import Tables
@@ -189,9 +190,12 @@ class MemoryReader(MemoryImportReading):
 
     async def outbound_mvos(
         self, stamps: dict[TypeId, int], config_version: int, now: datetime, lo: int, hi: int
-    ) -> list[Mvo]:
+    ) -> list[ServedMvo]:
         owed = (mvo for mvo in self._owed_outbound(stamps, config_version, now) if lo <= mvo.id <= hi)
-        return sorted(owed, key=lambda mvo: mvo.id)
+        return [
+            ServedMvo(one.id, one.type_id, one.origin_key, one.state, one.delete_after, one.doc, one.change_seq)
+            for one in sorted(owed, key=lambda mvo: mvo.id)
+        ]
 
     def _owed_outbound(self, stamps: dict[TypeId, int], config_version: int, now: datetime) -> Iterator[Mvo]:
         for mvo in self._tables.mvos.values():

@@ -45,6 +45,7 @@ from anabranch.model.objects import (
     PendingExport,
     Proposal,
     Reservation,
+    ServedMvo,
     StagedRow,
 )
 from anabranch.model.registry import Registry, Revision
@@ -244,7 +245,7 @@ class Reader(Protocol):
 
     async def outbound_mvos(
         self, stamps: dict[TypeId, int], config_version: int, now: datetime, lo: int, hi: int
-    ) -> list[Mvo]: ...
+    ) -> list[ServedMvo]: ...
 
     # --- export
     async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:

@@ -16,7 +16,7 @@ import msgspec
 
 from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState, RowOp, RowState
 from anabranch.model.identity import ExportId
-from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow
+from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow, ServedMvo
 
 # A dictionary look-up instead of an enum call: these run once for each object of each batch.
 CSO_STATES = {state.value: state for state in CsoState}
@@ -38,6 +38,12 @@ def mvo_of(row: asyncpg.Record) -> Mvo:
     fields: dict[str, Any] = dict(row)
     fields["state"] = _MVO_STATES[fields["state"]]
     return Mvo(**fields)
+
+
+def served_of(row: asyncpg.Record) -> ServedMvo:
+    """The MVO a row shows to its targets."""
+    id_, type_id, origin_key, state, delete_after, doc, change_seq = row
+    return ServedMvo(id_, type_id, origin_key, _MVO_STATES[state], delete_after, doc, change_seq)
 
 
 def exports_of(rows: Iterable[asyncpg.Record], values: Iterable[asyncpg.Record]) -> list[PendingExport]:

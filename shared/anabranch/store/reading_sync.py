@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from anabranch.model.changes import ProposalPack
 from anabranch.model.enums import GuardPoint
 from anabranch.model.identity import BatchId, MvoId, RunId, SystemId, TypeId
-from anabranch.model.objects import Connector, Cso, GuardOp, KeyHit, Mvo, MvoRef, Proposal, Reservation
+from anabranch.model.objects import Connector, Cso, GuardOp, KeyHit, Mvo, MvoRef, Proposal, Reservation, ServedMvo
 from anabranch.store.due import due_set
 from anabranch.store.pool import one_row
 from anabranch.store.port import Due, IdRange
 from anabranch.store.reading_ranges import cut, pick
-from anabranch.store.reading_rows import CSO_STATES, cso_of, mvo_of
+from anabranch.store.reading_rows import CSO_STATES, cso_of, mvo_of, served_of
 from anabranch.store.sql_files import sql
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class SyncReading:
 
     async def outbound_mvos(
         self, stamps: dict[TypeId, int], config_version: int, now: datetime, lo: int, hi: int
-    ) -> list[Mvo]:
+    ) -> list[ServedMvo]:
         types, values = list(stamps), list(stamps.values())
-        rows = await pick(self._connection, "pick_mvos", "set_outbound", lo, hi, types, values, config_version, now)
-        return [mvo_of(row) for row in rows]
+        owed = (types, values, config_version, now)
+        rows = await pick(self._connection, "pick_served_mvos", "set_outbound", lo, hi, *owed)
+        return [served_of(row) for row in rows]

@@ -21,7 +21,7 @@ from anabranch.engine.values import anchor_key
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoMark, NewCso
 from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState, JoinType
 from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
-from anabranch.model.objects import Connector, Cso, CsoRef, Mvo, MvoRef, PendingExport, PendingRow
+from anabranch.model.objects import Connector, Cso, CsoRef, MvoRef, PendingExport, PendingRow, ServedMvo
 from anabranch.runtime.loading import refs_by_cso, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
@@ -44,7 +44,7 @@ async def plan_outbound(task: Task) -> None:
 class Loaded(msgspec.Struct, frozen=True):
     """MVOs owed an evaluation, their connectors, references and pending exports, and ids for what is new."""
 
-    mvos: list[Mvo]
+    mvos: list[ServedMvo]
     refs: dict[MvoId, list[MvoRef]]
     joined: dict[MvoId, list[Connector]]
     csos: dict[CsoId, Cso]
@@ -107,12 +107,12 @@ class Evaluator:
             self._changes.count("outbound_evaluated")
         return self._changes
 
-    def _mark(self, mvo: Mvo, *, failed: bool) -> None:
+    def _mark(self, mvo: ServedMvo, *, failed: bool) -> None:
         """The evaluation is no longer owed; one that failed stays owed (SYN-74)."""
         stamp = self._task.compiled.revision.outbound_stamps.get(mvo.type_id, 0)
         self._changes.mvo_marks.append(MvoMark(mvo.id, failed, stamp, self._task.claimed.config_version))
 
-    def _serve(self, mvo: Mvo, target: Target, links: Sequence[Connector]) -> bool:
+    def _serve(self, mvo: ServedMvo, target: Target, links: Sequence[Connector]) -> bool:
         """One target's evaluation; False when it failed and stays owed."""
         held = next((one for one in links if one.system_id == target.system_id), None)
         cso = self._loaded.csos.get(held.cso_id) if held is not None else None
@@ -147,7 +147,7 @@ class Evaluator:
         self._update(mvo, target, cso, export, wishes)
         return True
 
-    def _accepts(self, mvo: Mvo, target: Target, links: Sequence[Connector]) -> bool:
+    def _accepts(self, mvo: ServedMvo, target: Target, links: Sequence[Connector]) -> bool:
         try:
             accepted = accepted_rules(self._task, target, mvo, links)
         except ScopeProblem:
@@ -167,7 +167,7 @@ class Evaluator:
         return action is not DeprovisionAction.DISCONNECT
 
     def _offers(
-        self, mvo: Mvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], links: Sequence[Connector]
+        self, mvo: ServedMvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], links: Sequence[Connector]
     ) -> list[Any] | None:
         """What the accepting rules' mappings give, by index of link; None when one failed."""
         offers: list[Any] = [msgspec.UNSET] * len(target.links)
@@ -187,11 +187,11 @@ class Evaluator:
             self._known_columns[key] = columns_of(target, accepted)
         return self._known_columns[key]
 
-    def _referred(self, mvo: Mvo, column: Column) -> tuple[MvoId, ...]:
+    def _referred(self, mvo: ServedMvo, column: Column) -> tuple[MvoId, ...]:
         refs = self._loaded.refs.get(mvo.id, ())
         return tuple(ref.target_mvo_id for ref in refs if ref.attr == column.follows)
 
-    def _provision(self, mvo: Mvo, target: Target, rows: tuple[PendingRow, ...]) -> bool:
+    def _provision(self, mvo: ServedMvo, target: Target, rows: tuple[PendingRow, ...]) -> bool:
         anchor = _value_of(rows, target.record.anchor)
         if anchor is None:
             message = f"{target.system.key}.{target.record.key}: the anchor {target.record.anchor!r} would be empty; "
@@ -221,7 +221,9 @@ class Evaluator:
         self._changes.count("provisioned")
         return True
 
-    def _update(self, mvo: Mvo, target: Target, cso: Cso, export: PendingExport | None, wishes: list[Wish]) -> None:
+    def _update(
+        self, mvo: ServedMvo, target: Target, cso: Cso, export: PendingExport | None, wishes: list[Wish]
+    ) -> None:
         """Bring the pending export of an existing target object up to date, or cancel what has become needless."""
         creating = cso.state is CsoState.PENDING_PROVISIONING and (export is None or export.sent_seq is None)
         present = export.rows if export is not None and export.kind is not ExportKind.DELETE else ()
@@ -267,7 +269,7 @@ class Evaluator:
 
     def _stage(
         self,
-        mvo: Mvo,
+        mvo: ServedMvo,
         target: Target,
         cso_id: CsoId,
         export: PendingExport | None,
@@ -296,7 +298,7 @@ class Evaluator:
         if export is None:
             self._changes.count(f"{kind.value}s_staged")
 
-    def _error(self, mvo: Mvo, kind: str, message: str, rule: str | None = None) -> None:
+    def _error(self, mvo: ServedMvo, kind: str, message: str, rule: str | None = None) -> None:
         self._changes.errors.append(
             ErrorItem(
                 space="mvo",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from anabranch.engine.compiled import Target
 from anabranch.engine.expressions import EvalContext
 from anabranch.model.enums import CsoState
-from anabranch.model.objects import Connector, Cso, Mvo
+from anabranch.model.objects import Connector, Cso, Mvo, ServedMvo
 from anabranch.runtime.work import Task
 
 
-def outbound_context(task: Task, mvo: Mvo, links: Sequence[Cso | Connector]) -> EvalContext:
+def outbound_context(task: Task, mvo: Mvo | ServedMvo, links: Sequence[Cso | Connector]) -> EvalContext:
     """What an outbound expression sees besides values."""
     joined = frozenset(
         task.compiled.object_types[cso.type_id][0].key
@@ -27,7 +27,9 @@ def outbound_context(task: Task, mvo: Mvo, links: Sequence[Cso | Connector]) -> 
     )
 
 
-def accepted_rules(task: Task, target: Target, mvo: Mvo, links: Sequence[Cso | Connector]) -> tuple[int, ...]:
+def accepted_rules(
+    task: Task, target: Target, mvo: Mvo | ServedMvo, links: Sequence[Cso | Connector]
+) -> tuple[int, ...]:
     """The indexes of the target's enabled rules in whose scope the MVO is; raises ScopeProblem."""
     accepted = target.scope(mvo.doc, outbound_context(task, mvo, links))
     return tuple(index for index in accepted if target.rules[index].record.enabled)

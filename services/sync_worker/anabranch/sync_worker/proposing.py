@@ -122,13 +122,14 @@ def found_by(hits: Hits) -> list[MvoId]:
 def _propose(task: Task, changes: Changes, contests: Contests, seeker: Seeker) -> None:
     cso = seeker.cso
     inbound = task.compiled.inbound[cso.type_id]
-    changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
     if seeker.fault is not None:
+        changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
         fail_object(changes, cso, *seeker.fault)
         return
     project = projection_rule(inbound, seeker.accepted)
     if not seeker.searches and project is None:
         if not is_settled(task, cso):
+            changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
             changes.links.append(evaluated(task, cso))
         changes.count("selected")
         changes.count("unchanged")

@@ -17,7 +17,7 @@ from anabranch.engine.scope import ScopeProblem
 from anabranch.model.changes import Changes
 from anabranch.model.enums import DeprovisionAction, GuardPoint
 from anabranch.model.identity import CsoId, MvoId
-from anabranch.model.objects import Cso, GuardOp, Mvo, PendingExport
+from anabranch.model.objects import Cso, GuardOp, Mvo, PendingExport, ServedMvo
 from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
@@ -51,12 +51,12 @@ async def count_range(task: Task) -> None:
     """The range's releases are listed."""
     lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
 
-    async def load(reader: Reader) -> tuple[list[Mvo], dict[MvoId, list[Cso]]]:
+    async def load(reader: Reader) -> tuple[list[ServedMvo], dict[MvoId, list[Cso]]]:
         stamps = task.compiled.revision.outbound_stamps
         mvos = await reader.outbound_mvos(stamps, task.claimed.config_version, task.claimed.now, lo, hi)
         return mvos, await links_by_mvo(reader, [mvo.id for mvo in mvos])
 
-    def decide(loaded: tuple[list[Mvo], dict[MvoId, list[Cso]]]) -> Changes:
+    def decide(loaded: tuple[list[ServedMvo], dict[MvoId, list[Cso]]]) -> Changes:
         changes = Changes()
         for mvo in loaded[0]:
             for cso in _released(task, mvo, loaded[1].get(mvo.id, [])):
@@ -70,7 +70,7 @@ async def count_range(task: Task) -> None:
     await decide_and_commit(task, load, decide)
 
 
-def _released(task: Task, mvo: Mvo, links: list[Cso]) -> Iterator[Cso]:
+def _released(task: Task, mvo: Mvo | ServedMvo, links: list[Cso]) -> Iterator[Cso]:
     side = task.compiled.metaverse[mvo.type_id]
     for target in side.targets:
         if _releases(target):
@@ -79,7 +79,7 @@ def _released(task: Task, mvo: Mvo, links: list[Cso]) -> Iterator[Cso]:
                     yield cso
 
 
-def _is_held(task: Task, target: Target, mvo: Mvo, links: list[Cso]) -> bool:
+def _is_held(task: Task, target: Target, mvo: Mvo | ServedMvo, links: list[Cso]) -> bool:
     """True when some rule accepts the MVO, or none can say: that is told by `outbound` and lets nothing go (SYN-17)."""
     try:
         return bool(accepted_rules(task, target, mvo, links))

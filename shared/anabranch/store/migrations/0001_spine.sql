@@ -360,6 +360,8 @@ CREATE INDEX cso_key_lookup ON cso_key (type_id, attr, key_hash);
 
 ---------------------------------------------------------------- the metaverse
 
+-- What is only ever read as a whole (provenance, the rows of an export) is JSON text: taking it apart would be most of
+-- what writing it costs.
 CREATE TABLE mvo (
     id             bigint PRIMARY KEY,
     type_id        integer NOT NULL,
@@ -369,7 +371,7 @@ CREATE TABLE mvo (
     delete_after   timestamptz,
     deletion       jsonb,
     doc            jsonb NOT NULL,
-    provenance     jsonb NOT NULL
+    provenance     json NOT NULL
 ) WITH (fillfactor = 85);
 CREATE INDEX mvo_pending_deletion ON mvo (type_id, delete_after) WHERE state = 'pending_deletion';
 
@@ -455,7 +457,7 @@ CREATE TABLE pending_export (
     mvo_id         bigint,
     kind           text COLLATE "C" NOT NULL,
     state          text COLLATE "C" NOT NULL,
-    rows           jsonb NOT NULL DEFAULT '[]',
+    rows           json NOT NULL DEFAULT '[]',
     rule           text COLLATE "C" NOT NULL DEFAULT '',
     staged_run     bigint NOT NULL,
     config_version integer NOT NULL,

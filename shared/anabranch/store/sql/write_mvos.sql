@@ -1,6 +1,6 @@
 WITH given AS MATERIALIZED (
     SELECT *
-      FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::jsonb[], $5::jsonb[], $6::jsonb[], $7::boolean[],
+      FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::jsonb[], $5::jsonb[], $6::json[], $7::boolean[],
                   $8::boolean[], $9::bigint[], $10::integer[], $11::timestamptz[], $12::boolean[])
            AS u (id, state, delete_after, deletion, doc, provenance, evaluated, outbound_due, outbound_stamp,
                  outbound_version, outbound_turns_at, touch)

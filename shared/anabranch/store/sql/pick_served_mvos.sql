@@ -1,0 +1,6 @@
+-- The MVOs of a set as their targets see them, in id order; `objects` is a statement that selects their ids as `id`.
+SELECT m.id, m.type_id, m.origin_key, m.state, m.delete_after, m.doc, s.change_seq
+  FROM (@objects) AS object
+  JOIN mvo m ON m.id = object.id
+  JOIN mvo_sync s ON s.mvo_id = object.id
+ ORDER BY m.id
