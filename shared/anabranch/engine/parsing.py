@@ -40,7 +40,7 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
-class Parsed(msgspec.Struct, frozen=True):
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """One object as read; without a `fingerprint` when one of its values could not be read (IMP-12)."""
 
     anchor: str
@@ -144,10 +144,15 @@ class Parser:
         if not "".join(texts.values()).isprintable():
             return {**raw, **{name: [text] for name, text in texts.items()}}
         plain = self._all_plain
-        doc.update((name, text) for name, text in texts.items() if name in plain)
-        if len(doc) == len(texts):
+        if texts.keys() <= plain:
+            doc.update(texts)
             return raw
-        left = {name: [text] for name, text in texts.items() if name not in plain}
+        left: dict[str, list[str]] = {}
+        for name, text in texts.items():
+            if name in plain:
+                doc[name] = text
+            else:
+                left[name] = [text]
         for attribute in self._single_typed:
             values = left.pop(attribute.name, None)
             if values:

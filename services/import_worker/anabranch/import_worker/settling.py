@@ -175,11 +175,10 @@ def _write_new(changes: Changes, side: _Side, row: StagedRow, cso_id: CsoId) -> 
     if row.refs:
         outcome = settle(row, None, (), side.attributes)
         side.refer(changes, row, cso_id, outcome)
-    if side.sensitive:
-        values = tuple(side.shown((name, None, value) for name, value in row.doc.items()))
-    else:
-        values = tuple([(name, None, value, None) for name, value in row.doc.items()])
-    changes.item("cso", Item(cso_id, row.anchor, "added", values))
+    came = row.doc
+    if not side.sensitive.isdisjoint(came):
+        came = {name: "***" if name in side.sensitive else value for name, value in came.items()}
+    changes.item("cso", Item(cso_id, row.anchor, "added", came=came))
 
 
 def _write_known(changes: Changes, side: _Side, row: StagedRow, stored: Cso, outcome: Settled) -> None:
