@@ -14,7 +14,7 @@ from anabranch.connectors.csv_blocks import CsvBlocks
 from anabranch.connectors.csv_options import MEBIBYTE, CsvOptions, file_of
 from anabranch.connectors.csv_records import CsvRecords, columns_in
 from anabranch.connectors.csv_rows import BrokenRow, CsvRows
-from anabranch.connectors.port import Entry, EntryError, IncompleteRead, Page, SourceFault, Token
+from anabranch.connectors.port import Entry, EntryError, IncompleteRead, Page, RawValue, SourceFault, Token
 from anabranch.connectors.source_file import (
     HEAD_BYTES,
     check_same,
@@ -81,7 +81,8 @@ class CsvFileReader:
         if not self._as_records:
             for line, one in zip(records.lines, records.read(range(len(records.raw))), strict=True):
                 if isinstance(one, Entry):
-                    entries.append(one)
+                    values: dict[str, list[RawValue]] = {name: [text] for name, text in (one.texts or {}).items()}
+                    entries.append(Entry(one.object_type, values | one.values, one.place))
                 else:
                     broken.append((line, one))
         return Page(

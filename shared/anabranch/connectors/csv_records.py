@@ -35,7 +35,7 @@ class Columns(msgspec.Struct, frozen=True):
     layout: str
 
     def object_of(self, cells: list[str], line: int) -> Entry | EntryError:
-        """What the row that begins at `line` says."""
+        """What the row that begins at `line` says, with single texts apart (`Entry.texts`)."""
         if len(cells) != self.width:
             message = f"the row has {len(cells)} cells, the header {self.width}; quote cells that hold the delimiter"
             return self.error(line, message, cells)
@@ -47,13 +47,14 @@ class Columns(msgspec.Struct, frozen=True):
                 message=f"the column {self.anchor_name!r} is empty; every object needs a value there",
                 object_type=self.type_key,
             )
-        values: dict[str, list[RawValue]] = {name: [cell] for name, at in self.plain if (cell := cells[at])}
+        values: dict[str, list[RawValue]] = {}
         for name, at in self.kept_empty:
             values[name] = [cells[at]]
         for name, at, keep in self.lists:
             if cell := cells[at]:
                 values[name] = [one for one in cell.split(self.separator) if one or keep]
-        return Entry(self.type_key, values, f"{self.file}:{line}")
+        texts = {name: cell for name, at in self.plain if (cell := cells[at])}
+        return Entry(self.type_key, values, f"{self.file}:{line}", "complete", None, None, texts)
 
     def error(self, line: int, message: str, cells: list[str]) -> EntryError:
         """A row that is no object."""

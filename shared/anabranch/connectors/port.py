@@ -85,7 +85,8 @@ class EntryChange(StrEnum):
 
 
 class Entry(msgspec.Struct, gc=False):
-    """One object as read: raw values by attribute name, declared and selected attributes only.
+    """One object as read: raw values by attribute name, declared and selected attributes only. An entry read from
+    `Records` may give single texts that are not empty in `texts` instead of `values`, which spares a list for each.
 
     `change` is `complete` (an attribute not named has no value, IMP-15), `delete` (`values` only identify the object)
     or `partial`: `values` then replace the attributes they name (an empty list clears), and single members come and go
@@ -98,6 +99,7 @@ class Entry(msgspec.Struct, gc=False):
     change: str = EntryChange.COMPLETE.value
     added: dict[str, list[RawValue]] | None = None
     removed: dict[str, list[RawValue]] | None = None
+    texts: dict[str, str] | None = None
 
 
 class EntryError(msgspec.Struct, frozen=True, kw_only=True):

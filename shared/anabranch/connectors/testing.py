@@ -21,7 +21,9 @@ import pytest
 from anabranch.connectors.port import (
     ChangeRow,
     Connector,
+    Entry,
     EntryChange,
+    EntryError,
     ExportBatch,
     ExportChange,
     OutcomeStatus,
@@ -303,7 +305,14 @@ def _anchors(page: Page) -> list[str]:
 def _told(page: Page) -> list[str]:
     """Everything a page says, however it says it, as texts that can be compared."""
     records = page.records.read(range(len(page.records.raw))) if page.records is not None else ()
-    return [repr(msgspec.to_builtins(one)) for one in (*page.entries, *page.errors, *records)]
+    return [_as_text(one) for one in (*page.entries, *page.errors, *records)]
+
+
+def _as_text(one: Entry | EntryError) -> str:
+    if isinstance(one, EntryError):
+        return repr(one)
+    values = {**one.values, **{name: [text] for name, text in (one.texts or {}).items()}}
+    return repr((one.object_type, sorted(values.items()), one.place, one.change, one.added, one.removed))
 
 
 def _binary(values: list[str | bytes]) -> list[bytes]:

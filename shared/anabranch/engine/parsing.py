@@ -14,7 +14,16 @@ from typing import Any, Final
 
 import msgspec
 
-from anabranch.engine.values import ValueProblem, anchor_key, content_fingerprint, parse_value, parse_values
+from anabranch.engine.values import (
+    ValueProblem,
+    anchor_key,
+    content_fingerprint,
+    fold,
+    folds,
+    parse_value,
+    parse_values,
+    text_hash,
+)
 from anabranch.model.configuration import Attribute, ObjectType
 from anabranch.model.enums import ValueType
 from anabranch.model.objects import Document
@@ -31,7 +40,7 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
-class Parsed(msgspec.Struct, frozen=True):
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """One object as read; without a `fingerprint` when one of its values could not be read (IMP-12)."""
 
     anchor: str
@@ -83,11 +92,33 @@ class Parser:
         )
         plain = set(self._plain_text)
         self._typed = tuple(one for one in selected if one.type is not ValueType.REFERENCE and one.name not in plain)
+        self._all_plain = frozenset(plain)
+        self._single_typed = tuple(one for one in self._typed if not one.multi_valued)
+        self._anchor_folds = folds(self._anchor)
 
-    def parse(self, raw: Mapping[str, Sequence[str | bytes]]) -> Parsed | NoIdentity:
-        """The object `raw` describes, by attribute name."""
+    def parse(
+        self, raw: Mapping[str, Sequence[str | bytes]], texts: Mapping[str, str] | None = None
+    ) -> Parsed | NoIdentity:
+        """The object `raw` describes, by attribute name; `texts` are further attributes with one text each, none of
+        them empty."""
         doc: Document = {}
         problems: list[Problem] = []
+        if texts:
+            raw = self._read_texts(raw, texts, doc, problems)
+        if raw:
+            self._read_raw(raw, doc, problems)
+        identity = self._identify(doc, problems)
+        if isinstance(identity, NoIdentity):
+            return identity
+        refs = self._read_references(raw, problems) if self._references else {}
+        secondary = doc.get(self._record.secondary) if self._record.secondary else None
+        text, digest = (
+            anchor_key(secondary, self._secondary) if secondary is not None and self._secondary else (None, None)
+        )
+        fingerprint = content_fingerprint(doc, refs, self._schema) if not problems else None
+        return Parsed(identity[0], identity[1], text, digest, doc, refs, tuple(problems), fingerprint)
+
+    def _read_raw(self, raw: Mapping[str, Sequence[str | bytes]], doc: Document, problems: list[Problem]) -> None:
         for name in self._plain_text:
             values = raw.get(name)
             if values:
@@ -101,16 +132,38 @@ class Parser:
             values = raw.get(attribute.name)
             if values:
                 self._read(attribute, values, doc, problems)
-        identity = self._identify(raw, doc, problems)
-        if isinstance(identity, NoIdentity):
-            return identity
-        refs = self._read_references(raw, problems)
-        secondary = doc.get(self._record.secondary) if self._record.secondary else None
-        text, digest = (
-            anchor_key(secondary, self._secondary) if secondary is not None and self._secondary else (None, None)
-        )
-        fingerprint = content_fingerprint(doc, refs, self._schema) if not problems else None
-        return Parsed(identity[0], identity[1], text, digest, doc, refs, tuple(problems), fingerprint)
+
+    def _read_texts(
+        self,
+        raw: Mapping[str, Sequence[str | bytes]],
+        texts: Mapping[str, str],
+        doc: Document,
+        problems: list[Problem],
+    ) -> Mapping[str, Sequence[str | bytes]]:
+        """Texts that are stored as they are and single values of other types are in `doc`; what is left to read."""
+        if not "".join(texts.values()).isprintable():
+            return {**raw, **{name: [text] for name, text in texts.items()}}
+        plain = self._all_plain
+        if texts.keys() <= plain:
+            doc.update(texts)
+            return raw
+        left: dict[str, list[str]] = {}
+        for name, text in texts.items():
+            if name in plain:
+                doc[name] = text
+            else:
+                left[name] = [text]
+        for attribute in self._single_typed:
+            values = left.pop(attribute.name, None)
+            if values:
+                try:
+                    value = parse_value(values[0], attribute, self._zone)
+                except ValueProblem as problem:
+                    problems.append(Problem(problem.kind, attribute.name, str(problem)))
+                else:
+                    if value is not None:
+                        doc[attribute.name] = value
+        return {**raw, **left} if left else raw
 
     def identify(self, anchor: str) -> bytes | None:
         """The hash of the object whose anchor reads `anchor`, for it counts as seen (IMP-13); None for no anchor."""
@@ -138,9 +191,7 @@ class Parser:
             if value is not None:
                 doc[attribute.name] = value
 
-    def _identify(
-        self, raw: Mapping[str, Sequence[str | bytes]], doc: Document, problems: list[Problem]
-    ) -> tuple[str, bytes] | NoIdentity:
+    def _identify(self, doc: Document, problems: list[Problem]) -> tuple[str, bytes] | NoIdentity:
         name = self._record.anchor
         value: Any = doc.get(name)
         if value is None:
@@ -150,7 +201,8 @@ class Parser:
             return NoIdentity(
                 "missing_anchor", f"the anchor {name!r} is empty; every object needs one to be identified"
             )
-        return anchor_key(value, self._anchor)
+        text = str(value)
+        return text, text_hash(fold(text) if self._anchor_folds else text)
 
     def _read_references(
         self, raw: Mapping[str, Sequence[str | bytes]], problems: list[Problem]

@@ -28,7 +28,7 @@ from anabranch.model.objects import (
 )
 
 
-class NewCso(msgspec.Struct, frozen=True, kw_only=True):
+class NewCso(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A CSO row that does not exist yet, with its sync row."""
 
     id: CsoId
@@ -144,14 +144,25 @@ class MvoWrite(msgspec.Struct, frozen=True, kw_only=True):
     touch: bool = True
 
 
-class Item(msgspec.Struct, frozen=True, array_like=True):
-    """The result of one step for one object: the kind of `change`, `values` (attribute, old, new, mapping id)."""
+class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The result of one step for one object: the kind of `change`, `values` (attribute, old, new, mapping id).
+
+    Of a new object whose values all came from the source, `came` may hold them by attribute instead: it is read back as
+    `values`."""
 
     object_id: int
     key: str
     change: str
     values: tuple[tuple[str, Any, Any, int | None], ...] = ()
     detail: str = ""
+    came: dict[str, Any] | None = None
+
+    def spelled_out(self) -> Item:
+        """The same with everything in `values`."""
+        if self.came is None:
+            return self
+        values = tuple((name, None, value, None) for name, value in self.came.items())
+        return Item(self.object_id, self.key, self.change, self.values + values, self.detail)
 
 
 class ErrorItem(msgspec.Struct, frozen=True, kw_only=True):

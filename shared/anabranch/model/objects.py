@@ -154,7 +154,7 @@ class PendingExport(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
 
 
-class StagedRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class StagedRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One new or changed object of an import, waiting to be settled. `kept` names attributes that keep their stored
     value because the one read could not be used (IMP-12); `change` is `complete`, `partial` or `delete`."""
 

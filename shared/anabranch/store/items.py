@@ -47,6 +47,6 @@ def pack_items(space: str, items: Sequence[Item]) -> ItemPack:
 def unpack_items(packed: bytes) -> list[Item]:
     """The items of a packed row, in order of object id. Raises Permanent when the bytes are no such row."""
     try:
-        return _decoder.decode(zlib.decompress(packed))
+        return [item.spelled_out() for item in _decoder.decode(zlib.decompress(packed))]
     except (zlib.error, msgspec.DecodeError) as error:
         raise Permanent(f"a packed row of run items cannot be read ({error}); restore it from a backup") from error

@@ -444,7 +444,7 @@ class MemoryWriter:
             _insert(tables.guard_ops, (run, op.point, op.object_id), op, "guard_op")
 
     def _write_items(self, changes: Changes) -> None:
-        packs = {space: tuple(items) for space, items in changes.items.items() if items}
+        packs = {space: tuple(item.spelled_out() for item in items) for space, items in changes.items.items() if items}
         page = max((key[1] + 1 for key, _ in self._tables.item_packs.items() if key[0] == self._batch), default=0)
         for space, items in packs.items():
             self._tables.item_packs.put((self._batch, page, space), ItemPack(self._run, self._ordinal, items))

@@ -50,7 +50,7 @@ class ImportReading:
         return ids[:count]
 
     async def fingerprints(self, type_id: TypeId, partition: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
-        rows = await self._connection.fetch(sql("find_fingerprints"), type_id, partition, hashes)
+        rows = await self._connection.fetch(sql("find_fingerprints"), type_id, partition, b"".join(hashes))
         return {row[0]: row[1] for row in rows}
 
     async def source_digests(
@@ -78,7 +78,7 @@ class ImportReading:
             after = (rows[-1]["partition"], rows[-1]["page"], rows[-1]["type_id"])
 
     async def verdicts(self, run: RunId, hashes: Sequence[bytes]) -> dict[tuple[TypeId, bytes], tuple[str, str]]:
-        rows = await self._connection.fetch(sql("find_verdicts"), run, hashes)
+        rows = await self._connection.fetch(sql("find_verdicts"), run, b"".join(hashes))
         return {(row["type_id"], row["anchor_hash"]): (row["kind"], row["message"]) for row in rows}
 
     async def count_rejected_rows(self, run: RunId) -> dict[str, int]:
@@ -93,7 +93,8 @@ class ImportReading:
         return [SecondaryConflict(row["type_id"], row["anchor_hash"], row["holder"]) for row in rows]
 
     async def csos_by_anchor(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
-        return [cso_of(row) for row in await self._connection.fetch(sql("find_csos_by_anchor"), type_id, hashes)]
+        rows = await self._connection.fetch(sql("find_csos_by_anchor"), type_id, b"".join(hashes))
+        return [cso_of(row) for row in rows]
 
     async def csos_by_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
         return [cso_of(row) for row in await self._connection.fetch(sql("find_csos_by_secondary"), type_id, hashes)]

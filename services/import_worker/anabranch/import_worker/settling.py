@@ -7,7 +7,7 @@ the differences, range by range and in parallel, because nothing is left that on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -16,9 +16,8 @@ from anabranch.engine.importing import Settled, settle
 from anabranch.engine.keys import key_changes
 from anabranch.import_worker.seen import Hashes, are_seen, seen_hashes
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso, RefChange, Verdict
-from anabranch.model.configuration import Attribute
 from anabranch.model.enums import CsoState
-from anabranch.model.identity import CsoId, TypeId
+from anabranch.model.identity import CsoId, SystemId, TypeId
 from anabranch.model.objects import Cso, CsoRef, StagedRow
 from anabranch.runtime.loading import refs_by_cso
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
@@ -117,8 +116,10 @@ async def _load(task: Task, reader: Reader, lo: int, hi: int) -> _Loaded:
 def _decide(task: Task, loaded: _Loaded) -> Changes:
     changes = Changes()
     ids = iter(loaded.new_ids)
+    sides = {type_id: _Side(task, type_id) for type_id in {row.type_id for row in loaded.rows}}
     for row in loaded.rows:
-        verdict = loaded.verdicts.get((row.type_id, row.anchor_hash))
+        identity = (row.type_id, row.anchor_hash)
+        verdict = loaded.verdicts.get(identity) if loaded.verdicts else None
         if verdict is not None:
             kind, message = verdict
             changes.errors.append(
@@ -128,46 +129,75 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
             )
             changes.count("rejected")
             continue
-        stored = loaded.stored.get((row.type_id, row.anchor_hash))
+        stored = loaded.stored.get(identity)
         if stored is None and row.secondary_hash is not None:
             stored = loaded.by_secondary.get((row.type_id, row.secondary_hash))
-        refs = loaded.refs.get(stored.id, []) if stored is not None else []
-        _write(task, changes, row, stored, settle(row, stored, refs, _attributes(task, row.type_id)), ids)
+        if stored is not None:
+            refs = loaded.refs.get(stored.id, [])
+            outcome = settle(row, stored, refs, sides[row.type_id].attributes)
+            _write_known(changes, sides[row.type_id], row, stored, outcome)
+        elif row.change == "delete":
+            changes.count("ignored")
+        else:
+            _write_new(changes, sides[row.type_id], row, CsoId(next(ids)))
+    changes.count("added", len(changes.new_csos))
     return changes
 
 
-def _write(
-    task: Task, changes: Changes, row: StagedRow, stored: Cso | None, outcome: Settled, ids: Iterator[int]
-) -> None:
+class _Side:
+    """What is asked about the rows of one object type, looked up once a batch."""
+
+    def __init__(self, task: Task, type_id: TypeId) -> None:
+        self.task = task
+        self.system = system_id(task)
+        self.attributes = task.compiled.object_types[type_id][1].attributes
+        self.keys = task.compiled.cso_key_attrs.get(type_id, frozenset())
+        self.sensitive = frozenset(name for name, one in self.attributes.items() if one.sensitive)
+
+    def refer(self, changes: Changes, row: StagedRow, cso_id: CsoId, outcome: Settled) -> None:
+        """The differences in references, with the hashes they are found by."""
+        for attr in sorted(outcome.add_refs.keys() | outcome.remove_refs.keys()):
+            target = self.task.compiled.reference_target(row.type_id, attr)
+            add = tuple((raw, *reference_hashes(raw, target)) for raw in outcome.add_refs.get(attr, ()))
+            changes.cso_refs.append(RefChange(cso_id, row.type_id, attr, add, outcome.remove_refs.get(attr, ())))
+
+    def shown(self, values: Iterable[tuple[str, object, object]]) -> Iterator[tuple[str, object, object, None]]:
+        """Value changes for the history; of a sensitive attribute only that it changed (AUD-13)."""
+        for name, before, after in values:
+            yield (name, None, "***", None) if name in self.sensitive else (name, before, after, None)
+
+
+def _write_new(changes: Changes, side: _Side, row: StagedRow, cso_id: CsoId) -> None:
+    """An identity nobody holds: an addition, whatever the source calls it (IMP-8)."""
+    changes.new_csos.append(_new_cso(side.system, row, cso_id))
+    if side.keys:
+        changes.cso_keys.extend(key_changes(row.type_id, side.keys, cso_id, {}, row.doc))
+    if row.refs:
+        outcome = settle(row, None, (), side.attributes)
+        side.refer(changes, row, cso_id, outcome)
+    came = row.doc
+    if not side.sensitive.isdisjoint(came):
+        came = {name: "***" if name in side.sensitive else value for name, value in came.items()}
+    changes.item("cso", Item(cso_id, row.anchor, "added", came=came))
+
+
+def _write_known(changes: Changes, side: _Side, row: StagedRow, stored: Cso, outcome: Settled) -> None:
     # AUD-5 knows no such door: an object seen for the first time after its create is one that was updated.
     changes.count("updated" if outcome.change == "confirmed" else outcome.change)
-    if stored is None:
-        if outcome.change != "added":
-            return
-        cso_id = CsoId(next(ids))
-        changes.new_csos.append(_new_cso(task, row, cso_id))
-    else:
-        cso_id = stored.id
-        changes.expect_csos[cso_id] = (stored.change_seq, stored.link_version)
-        if outcome.write:
-            changes.csos.append(_written(row, stored, outcome))
-    old = stored.doc if stored is not None else {}
-    keys = task.compiled.cso_key_attrs.get(row.type_id, frozenset())
-    changes.cso_keys.extend(key_changes(row.type_id, keys, cso_id, old, outcome.doc))
-    for attr in sorted(outcome.add_refs.keys() | outcome.remove_refs.keys()):
-        target = task.compiled.reference_target(row.type_id, attr)
-        add = tuple((raw, *reference_hashes(raw, target)) for raw in outcome.add_refs.get(attr, ()))
-        changes.cso_refs.append(RefChange(cso_id, row.type_id, attr, add, outcome.remove_refs.get(attr, ())))
+    changes.expect_csos[stored.id] = (stored.change_seq, stored.link_version)
+    if outcome.write:
+        changes.csos.append(_written(row, stored, outcome))
+    changes.cso_keys.extend(key_changes(row.type_id, side.keys, stored.id, stored.doc, outcome.doc))
+    side.refer(changes, row, stored.id, outcome)
     if outcome.change not in {"unchanged", "superseded", "ignored"}:
-        values = tuple((name, before, after, None) for name, before, after in _shown(task, row.type_id, outcome))
-        changes.item("cso", Item(cso_id, row.anchor, outcome.change, values))
+        changes.item("cso", Item(stored.id, row.anchor, outcome.change, tuple(side.shown(outcome.values))))
 
 
-def _new_cso(task: Task, row: StagedRow, cso_id: CsoId) -> NewCso:
+def _new_cso(system: SystemId, row: StagedRow, cso_id: CsoId) -> NewCso:
     return NewCso(
         id=cso_id,
         type_id=row.type_id,
-        system_id=system_id(task),
+        system_id=system,
         partition=row.partition,
         anchor=row.anchor,
         anchor_hash=row.anchor_hash,
@@ -193,16 +223,3 @@ def _written(row: StagedRow, stored: Cso, outcome: Settled) -> CsoWrite:
         fingerprint=row.fingerprint,
         touch=outcome.touch,
     )
-
-
-def _shown(task: Task, type_id: TypeId, outcome: Settled) -> Iterator[tuple[str, object, object]]:
-    """Value changes for the history; of a sensitive attribute only that it changed (AUD-13)."""
-    attributes = _attributes(task, type_id)
-    for name, before, after in outcome.values:
-        attribute = attributes.get(name)
-        hidden = attribute is not None and attribute.sensitive
-        yield (name, None, "***") if hidden else (name, before, after)
-
-
-def _attributes(task: Task, type_id: TypeId) -> dict[str, Attribute]:
-    return task.compiled.object_types[type_id][1].attributes

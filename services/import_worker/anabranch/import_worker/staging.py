@@ -93,7 +93,7 @@ class Staging:
                 self._take_error(changes, seen, entry)
                 continue
             type_id, parser = self._parsers[entry.object_type]
-            parsed = parser.parse(entry.values)
+            parsed = parser.parse(entry.values, entry.texts)
             if isinstance(parsed, NoIdentity):
                 _reject(changes, type_id, entry.place, parsed.kind, parsed.message)
                 continue
