@@ -144,7 +144,7 @@ class MvoWrite(msgspec.Struct, frozen=True, kw_only=True):
     touch: bool = True
 
 
-class Item(msgspec.Struct, frozen=True, array_like=True):
+class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The result of one step for one object: the kind of `change`, `values` (attribute, old, new, mapping id)."""
 
     object_id: int
