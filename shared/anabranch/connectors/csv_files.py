@@ -61,6 +61,7 @@ class CsvConnector:
         self._types = {key: record for key, record in system.object_types.items() if record.selected}
         self._readers = OpenReaders()
         self._formatters = {key: CsvFormatter(record, self._options) for key, record in self._types.items()}
+        self._made: dict[int, _Made] = {}
         self.capabilities = Capabilities(
             resumable=True,
             partitions=True,
@@ -125,7 +126,13 @@ class CsvConnector:
         return None
 
     def refusal(self, wanted: TargetObject) -> Rejection | None:
-        return self._formatters[wanted.object_type].refusal(wanted)
+        made = self._formatters[wanted.object_type].text(wanted)
+        if isinstance(made, Rejection):
+            return made
+        if len(self._made) > 2 * _OBJECTS_AT_ONCE:
+            self._made.clear()
+        self._made[id(wanted)] = (wanted, made)
+        return None
 
     async def apply(self, batch: ExportBatch) -> list[Outcome]:
         raise Unsupported("CSV files are written whole, not change by change")
@@ -133,11 +140,15 @@ class CsvConnector:
     async def replace(
         self, objects: AsyncIterator[TargetObject], claim: str, batch: int, fence: Callable[[], None] | None = None
     ) -> Receipt:
-        writer = _FilesWriter(self._types, self._options, self._path, claim, batch)
+        writer = _FilesWriter(self._types, self._options, self._path, claim, batch, self._made)
         return await replace_whole(writer, objects, fence, _OBJECTS_AT_ONCE)
 
     def _path(self, record: ObjectType) -> Path:
         return self._directory / file_of(record)
+
+
+_Made = tuple[TargetObject, str]
+"""An object whose line was made when it was asked whether it could be written, so that it is made once."""
 
 
 class _FilesWriter:
@@ -150,7 +161,9 @@ class _FilesWriter:
         path_of: Callable[[ObjectType], Path],
         claim: str,
         batch: int,
+        made: dict[int, _Made],
     ) -> None:
+        self._made = made
         # Encoders keep a state, so each file has formatters of its own.
         self._formatters = {key: CsvFormatter(record, options) for key, record in types.items()}
         self._files = {key: WholeFile(path_of(record), claim, batch) for key, record in types.items()}
@@ -164,7 +177,9 @@ class _FilesWriter:
 
     def write(self, objects: list[TargetObject]) -> None:
         for wanted in objects:
-            row = self._formatters[wanted.object_type].row(wanted)
+            known = self._made.pop(id(wanted), None)
+            line = known[1] if known is not None and known[0] is wanted else None
+            row = self._formatters[wanted.object_type].row(wanted, line)
             if isinstance(row, Rejection):
                 self._rejected.append(row)
             else:

@@ -28,32 +28,56 @@ class CsvFormatter:
         self._encoder = codecs.getincrementalencoder(options.encoding)()
         special = re.escape(options.delimiter + options.quote)
         self._needs_quotes = re.compile(f"[{special}\r\n]").search
+        self._needs_care = re.compile(f"[{special}\r\n\0]").search
+        self._named = [(one.name, one) for one in self._columns]
+        self._anchor_at = next((n for n, one in enumerate(self._columns) if one.name == record.anchor), 0)
 
     def header(self) -> bytes:
         """The first bytes of the file, with the encoding's mark where it has one."""
         return self._encoder.encode(self._line([one.name for one in self._columns]))
 
-    def row(self, wanted: TargetObject) -> bytes | Rejection:
-        """The object's line, or why it cannot have one."""
-        cells = self._cells(wanted)
-        if isinstance(cells, Rejection):
-            return cells
-        line = self._line(cells)
+    def row(self, wanted: TargetObject, line: str | None = None) -> bytes | Rejection:
+        """The object's line, or why it cannot have one. `line` is what `text` gave for it, if that was asked before."""
+        if line is None:
+            made = self.text(wanted)
+            if isinstance(made, Rejection):
+                return made
+            line = made
+        return self._encoder.encode(line)
+
+    def text(self, wanted: TargetObject) -> str | Rejection:
+        """The object's line as text that the encoding can hold, or why it cannot have one."""
+        line = self._plain_line(wanted)
+        if line is None:
+            cells = self._cells(wanted)
+            if isinstance(cells, Rejection):
+                return cells
+            line = self._line(cells)
         try:
-            return self._encoder.encode(line)
+            line.encode(self._options.encoding)
         except UnicodeEncodeError as error:
             return self._refuse(wanted, f"{line[error.start]!r} does not exist in {self._options.encoding}")
+        return line
 
-    def refusal(self, wanted: TargetObject) -> Rejection | None:
-        """Why the object cannot have a line, or None."""
-        cells = self._cells(wanted)
-        if isinstance(cells, Rejection):
-            return cells
-        try:
-            "".join(cells).encode(self._options.encoding)
-        except UnicodeEncodeError as error:
-            return self._refuse(wanted, f"{error.object[error.start]!r} does not exist in {self._options.encoding}")
-        return None
+    def _plain_line(self, wanted: TargetObject) -> str | None:
+        """The line of an object of which nothing has to be quoted, merged or refused; None where that is not sure."""
+        values = wanted.values
+        cells: list[str] = []
+        for name, column in self._named:
+            raws = values.get(name)
+            if not raws:
+                cells.append("")
+                continue
+            first = raws[0]
+            if column.multi_valued or len(raws) > 1 or not isinstance(first, str):
+                return None
+            cells.append(first)
+        if len(cells) == 1 or not cells[self._anchor_at].strip():
+            return None
+        together = "".join(cells)
+        if len(together) > self._options.max_field_size or self._needs_care(together) is not None:
+            return None
+        return self._options.delimiter.join(cells) + self._options.line_end
 
     def _cells(self, wanted: TargetObject) -> list[str] | Rejection:
         cells = []
@@ -66,12 +90,9 @@ class CsvFormatter:
             if wrong:
                 return self._refuse(wanted, f"{column.name!r} {wrong}")
             cells.append(cell)
-        if not cells[self._anchor_at()].strip():
+        if not cells[self._anchor_at].strip():
             return self._refuse(wanted, f"the anchor {self._record.anchor!r} is empty")
         return cells
-
-    def _anchor_at(self) -> int:
-        return next(n for n, column in enumerate(self._columns) if column.name == self._record.anchor)
 
     def _cell(self, column: Attribute, texts: list[str]) -> tuple[str, str]:
         separator = self._options.list_separator

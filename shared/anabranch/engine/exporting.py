@@ -197,17 +197,18 @@ def apply_rows(doc: Document, rows: Sequence[PendingRow], attributes: Mapping[st
     Members are gathered first and merged once an attribute, so that a large set costs its size (MOD-12).
     """
     result = dict(doc)
+    single: Document = {}
     members: dict[str, list[PendingRow]] = {}
-    for row in sorted(rows, key=lambda one: one.op is not RowOp.CLEAR):
+    for row in rows:
         if row.target_mvo_id is not None or row.raw or row.state is RowState.FAILED:
             continue
-        match row.op:
-            case RowOp.SET:
-                result[row.attr] = row.value
-            case RowOp.CLEAR:
-                result.pop(row.attr, None)
-            case RowOp.ADD | RowOp.REMOVE:
-                members.setdefault(row.attr, []).append(row)
+        if row.op is RowOp.SET:
+            single[row.attr] = row.value
+        elif row.op is RowOp.CLEAR:
+            result.pop(row.attr, None)
+        else:
+            members.setdefault(row.attr, []).append(row)
+    result.update(single)  # after every clear, wherever that stood (EXP-6)
     for attr, some in members.items():
         left = _with_members(result.get(attr, []), some, attributes[attr])
         if left:
@@ -231,4 +232,4 @@ def _with_members(held: Sequence[Any], rows: Sequence[PendingRow], attribute: At
 
 def staged_rows(rows: Sequence[PendingRow]) -> tuple[PendingRow, ...]:
     """The rows an export would send now: staged ones, and sent ones an import refuted."""
-    return tuple(row for row in rows if row.state in {RowState.STAGED, RowState.NOT_CONFIRMED})
+    return tuple([row for row in rows if row.state is RowState.STAGED or row.state is RowState.NOT_CONFIRMED])

@@ -117,7 +117,7 @@ class MvoRef(msgspec.Struct, frozen=True):
     raw: str
 
 
-class PendingRow(msgspec.Struct, frozen=True, array_like=True):
+class PendingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One value-level change. References name an MVO in `target_mvo_id`; a removal also the raw identifier."""
 
     attr: str

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from anabranch.engine.exporting import apply_rows, staged_rows
 from anabranch.model.enums import CsoState, ExportKind
 from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId
-from anabranch.model.objects import Cso, CsoRef, PendingExport
+from anabranch.model.objects import Cso, CsoRef, Document, PendingExport
 from anabranch.runtime.work import Task
 from anabranch.store.port import Reader
 
@@ -75,10 +75,16 @@ class Identifiers:
 
 def identifier_of(task: Task, cso: Cso, export: PendingExport | None) -> str | None:
     """The identifier of one object once `export` has been carried out (None: as it stands)."""
+    if export is None:
+        return identifier_in(task, cso, cso.doc)
     record = task.compiled.object_types[cso.type_id][1]
-    name = record.secondary or record.anchor
-    doc = apply_rows(cso.doc, staged_rows(export.rows), record.attributes) if export is not None else cso.doc
-    value = doc.get(name)
+    return identifier_in(task, cso, apply_rows(cso.doc, staged_rows(export.rows), record.attributes))
+
+
+def identifier_in(task: Task, cso: Cso, doc: Document) -> str | None:
+    """The identifier of an object whose document is `doc`; one it does not hold stays as it is."""
+    record = task.compiled.object_types[cso.type_id][1]
+    value = doc.get(record.secondary or record.anchor)
     if value is None:
         value = cso.secondary if record.secondary else cso.anchor
     return str(value) if value is not None else None

@@ -28,7 +28,15 @@ from anabranch.protocol.claims import export_backoff
 from anabranch.runtime.work import Task
 
 MAX_ATTEMPTS = 5
+_EXPORTED = {kind: f"exported_{kind.value}s" for kind in ExportKind}
 _UNCOUNTED = frozenset({FailureClass.RATE_LIMITED, FailureClass.UNREACHABLE, FailureClass.AUTHENTICATION})
+
+
+def is_resolvable(row: PendingRow, identifiers: Identifiers) -> bool:
+    """Whether the row would be sent now (EXP-17)."""
+    if row.state is not RowState.STAGED and row.state is not RowState.NOT_CONFIRMED:
+        return False
+    return row.target_mvo_id is None or row.op is RowOp.REMOVE or identifiers.of_mvo(row.target_mvo_id) is not None
 
 
 def resolvable(export: PendingExport, identifiers: Identifiers) -> tuple[list[PendingRow], list[PendingRow]]:
@@ -39,7 +47,7 @@ def resolvable(export: PendingExport, identifiers: Identifiers) -> tuple[list[Pe
     now: list[PendingRow] = []
     waiting: list[PendingRow] = []
     for row in export.rows:
-        if row.state not in {RowState.STAGED, RowState.NOT_CONFIRMED}:
+        if row.state is not RowState.STAGED and row.state is not RowState.NOT_CONFIRMED:
             continue
         if row.target_mvo_id is None or row.op is RowOp.REMOVE:  # a removal brings the identifier the target knows
             now.append(row)
@@ -71,14 +79,7 @@ def record_success(
         return
     sent, _ = resolvable(export, identifiers)
     _apply(task, changes, cso, refs, sent, identifiers, confirmed=confirmed)
-    keys = {(row.attr, row.op, str(row.value), row.target_mvo_id) for row in sent}
-    rows: list[PendingRow] = []
-    for row in export.rows:
-        was_sent = (row.attr, row.op, str(row.value), row.target_mvo_id) in keys
-        if not was_sent:
-            rows.append(row)
-        elif not confirmed:
-            rows.append(msgspec.structs.replace(row, state=RowState.SENT))
+    rows = _left_over(export, sent, identifiers, confirmed=confirmed)
     if cso.mvo_id is not None and cso.anchor_hash is None:
         changes.arrived.append((cso.system_id, cso.mvo_id))
     if rows:
@@ -98,17 +99,42 @@ def record_success(
         )
     else:
         changes.gone_exports.append(export.id)
-    values = tuple((row.attr, None, _shown(task, cso, row), None) for row in sent)
+    values = _shown(task, cso, sent)
     changes.item("export", Item(export.id, cso.anchor or "", "exported", values, detail=export.kind.value))
     changes.count("exported")
-    changes.count(f"exported_{export.kind.value}s")
+    changes.count(_EXPORTED[export.kind])
 
 
-def _shown(task: Task, cso: Cso, row: PendingRow) -> object:
-    """A sent value as the history keeps it; of a sensitive attribute only that it was sent (AUD-13)."""
-    if task.compiled.object_types[cso.type_id][1].attributes[row.attr].sensitive:
-        return "***"
-    return row.raw or row.value if row.op is not RowOp.CLEAR else None
+def _left_over(
+    export: PendingExport, sent: Sequence[PendingRow], identifiers: Identifiers, *, confirmed: bool
+) -> list[PendingRow]:
+    """The rows that stay in the pending export once `sent` have gone out: those not sent, and, until an import or the
+    target itself vouches for them, those that were."""
+    if len(sent) == len(export.rows):
+        return [] if confirmed else [msgspec.structs.replace(row, state=RowState.SENT) for row in export.rows]
+    rows: list[PendingRow] = []
+    for row in export.rows:
+        if not is_resolvable(row, identifiers):
+            rows.append(row)
+        elif not confirmed:
+            rows.append(msgspec.structs.replace(row, state=RowState.SENT))
+    return rows
+
+
+def _shown(task: Task, cso: Cso, sent: Sequence[PendingRow]) -> tuple[tuple[str, None, object, None], ...]:
+    """The sent values as the history keeps them; of a sensitive attribute only that it was sent (AUD-13)."""
+    attributes = task.compiled.object_types[cso.type_id][1].attributes
+    return tuple(
+        [
+            (
+                row.attr,
+                None,
+                "***" if attributes[row.attr].sensitive else None if row.op is RowOp.CLEAR else row.raw or row.value,
+                None,
+            )
+            for row in sent
+        ]
+    )
 
 
 def _apply(
@@ -173,7 +199,7 @@ def reference_deltas(
     for row in sent:
         if row.target_mvo_id is None and not row.raw and row.op is not RowOp.CLEAR:
             continue
-        if row.op in {RowOp.CLEAR, RowOp.SET} and held.get(row.attr):
+        if (row.op is RowOp.CLEAR or row.op is RowOp.SET) and held.get(row.attr):
             remove.setdefault(row.attr, set()).update(ref.raw for ref in held[row.attr])
         if row.op is RowOp.REMOVE:
             remove.setdefault(row.attr, set()).add(row.raw)

@@ -13,7 +13,7 @@ import msgspec
 
 from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeStatus, RawValue, TargetObject
 from anabranch.engine.exporting import apply_rows
-from anabranch.export_worker.identifiers import Identifiers, identifier_of
+from anabranch.export_worker.identifiers import Identifiers, identifier_in
 from anabranch.export_worker.results import record_failure, record_success, reference_deltas, resolvable
 from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState, ExportKind
@@ -169,7 +169,9 @@ class _Writer:
         sent = resolvable(export, self._identifiers)[0] if export is not None else []
         doc = apply_rows(cso.doc, sent, record.attributes)
         values: dict[str, list[RawValue]] = {
-            name: [raw_value(one) for one in (value if isinstance(value, list) else [value])]
+            name: [value]
+            if type(value) is str
+            else [raw_value(one) for one in (value if isinstance(value, list) else [value])]
             for name, value in doc.items()
         }
         for attr, names in self._references(candidate, sent).items():
@@ -179,7 +181,7 @@ class _Writer:
             object_type=record.key,
             anchor=str(anchor) if anchor is not None else cso.anchor or "",
             values=values,
-            identifier=identifier_of(self._task, cso, export),
+            identifier=identifier_in(self._task, cso, doc),
         )
 
     def _references(self, candidate: _Candidate, sent: Sequence[PendingRow]) -> dict[str, list[str]]:
