@@ -220,6 +220,6 @@ async def test_nothing_due_is_known_without_reading_every_object(pg_keeper: PgDa
         await connection.execute("ANALYZE")
         for name, params in sets:
             explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {set_statement(name)}"
-            text = await connection.fetchval(explained, LOWEST, HIGHEST, *params)
+            (plan,) = await connection.fetchval(explained, LOWEST, HIGHEST, *params)
             assert plan["Plan"]["Actual Rows"] == 0
             assert _scanned(plan["Plan"]) == set(), name
