@@ -29,7 +29,7 @@ from anabranch.model.changes import Changes, ErrorItem, Item
 from anabranch.model.enums import RowOp
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import CsoId, ExportId, MvoId, RunId
-from anabranch.model.objects import PendingRow, Reservation
+from anabranch.model.objects import Cso, Mvo, PendingRow, Reservation
 from anabranch.store.due import due_set
 from anabranch.store.items import pack_items, unpack_items
 from anabranch.store.port import Due, ReferenceTargets
@@ -223,3 +223,10 @@ async def test_nothing_due_is_known_without_reading_every_object(pg_keeper: PgDa
             (plan,) = await connection.fetchval(explained, LOWEST, HIGHEST, *params)
             assert plan["Plan"]["Actual Rows"] == 0
             assert _scanned(plan["Plan"]) == set(), name
+
+
+@pytest.mark.parametrize(("view", "record"), [("cso_picture", Cso), ("mvo_picture", Mvo)])
+async def test_a_picture_has_the_order_of_its_record(pg_keeper: PgDataKeeper, view: str, record: type[Any]) -> None:
+    async with pg_keeper.pool.acquire() as connection:
+        statement = await connection.prepare(f"SELECT * FROM {view}")
+    assert tuple(column.name for column in statement.get_attributes()) == record.__struct_fields__

@@ -475,4 +475,5 @@ def _stratum(function: FlowFunction, rankings: Sequence[Ranking], indexes: Mappi
         for attr, one in sorted(by_attr.items())
         if not one.is_contested and not one.is_union and len(links[attr]) == 1
     )
-    return Stratum(function, tuple(sorted(by_attr)), plain, links)
+    rest = tuple(sorted(by_attr.keys() - {attr for attr, _, _ in plain}))
+    return Stratum(function, tuple(sorted(by_attr)), plain, rest, links)

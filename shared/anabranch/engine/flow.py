@@ -28,13 +28,17 @@ NEEDS_DRAW = "needs_draw"
 """The failure kind of a mapping whose unique value has not been drawn yet; never an item."""
 
 
+ValueChange = tuple[str, Any, Any, int | None]
+"""(attribute, old value, new value, mapping that won)."""
+
+
 class Evaluation(msgspec.Struct, frozen=True):
     """The outcome of one CSO's flow. `untouched` means that nothing but the errors may be written."""
 
     doc: Document
     provenance: Provenance
     contributions: Contributions | None
-    values: tuple[tuple[str, Any, Any, int | None], ...]
+    values: tuple[ValueChange, ...]
     failures: tuple[Failure, ...]
     untouched: bool
     owes_draw: bool
@@ -56,7 +60,7 @@ def evaluate(
     flow = inbound.flows.get(mvo.type_id)
     doc, provenance = mvo.doc, mvo.provenance
     own: Contributions = {}
-    values: list[tuple[str, Any, Any, int | None]] = []
+    values: list[ValueChange] = []
     failures: list[Failure] = []
     live = frozenset(index for index in accepted if inbound.rules[index].record.enabled)
     owes_draw = False
@@ -101,18 +105,37 @@ def _take_plain(
     doc: Document,
     provenance: Provenance,
     run: RunId,
-) -> tuple[list[str], Document, Provenance, list[tuple[str, Any, Any, int | None]]]:
+) -> tuple[list[str], Document, Provenance, list[ValueChange]]:
     """Values of attributes that one mapping alone can feed are taken as they are, where they are new or already there.
 
     Returns the attributes that an election has to look at after all, the document and provenance so far, and the value
     changes.
     """
-    values: list[tuple[str, Any, Any, int | None]] = []
-    left = list(stratum.attrs) if len(stratum.plain) < len(stratum.attrs) else []
-    plain = {attr for attr, _, _ in stratum.plain} if left else ()
-    left = [attr for attr in left if attr not in plain]
+    plain = stratum.plain
+    left = list(stratum.rest)
+    if not doc and not provenance:
+        found = [(attr, None, offers[at], mapping) for attr, at, mapping in plain if offers[at] is not ABSENT]
+        values: list[ValueChange] = [one for one in found if one[2] is not None]
+        if not values:
+            return list(stratum.attrs), doc, provenance, values
+        if len(values) < len(found):
+            left.extend(one[0] for one in found if one[2] is None)
+        new_doc = {attr: value for attr, _, value, _ in values}
+        return left, new_doc, {attr: [mapping, run] for attr, _, _, mapping in values}, values
+    return _take_changed(plain, left, offers, doc, provenance, run)
+
+
+def _take_changed(
+    plain: Sequence[tuple[str, int, int]],
+    left: list[str],
+    offers: Sequence[Any],
+    doc: Document,
+    provenance: Provenance,
+    run: RunId,
+) -> tuple[list[str], Document, Provenance, list[ValueChange]]:
+    values: list[ValueChange] = []
     new_doc, new_provenance = None, None
-    for attr, index, mapping in stratum.plain:
+    for attr, index, mapping in plain:
         value, old, entry = offers[index], doc.get(attr), provenance.get(attr)
         if value is ABSENT and old is None and entry is None:
             continue
@@ -209,7 +232,7 @@ def recall(
     run: RunId,
     *,
     keep: bool,
-) -> tuple[Document, Provenance, list[tuple[str, Any, Any, int | None]]]:
+) -> tuple[Document, Provenance, list[ValueChange]]:
     """Withdraw what a leaving CSO gave and elect anew (SYN-22, SYN-46); with `keep` (grace, SYN-59) a value that nobody
     else gives stays."""
     concerned = [

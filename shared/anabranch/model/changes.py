@@ -48,7 +48,7 @@ class NewCso(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     refs_due: bool = False
 
 
-class CsoWrite(msgspec.Struct, frozen=True, kw_only=True):
+class CsoWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The wide row of an existing CSO as it shall be. `touch` draws a new `change_seq`; without it the number stays
     (an export's own echo, or a fingerprint that is merely remembered)."""
 
@@ -66,7 +66,7 @@ class CsoWrite(msgspec.Struct, frozen=True, kw_only=True):
     """With `touch`: store the new number as `synced_seq` too, so that the CSO is not due (EXP-28)."""
 
 
-class CsoLink(msgspec.Struct, frozen=True, kw_only=True):
+class CsoLink(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The narrow sync row of an existing CSO as it shall be; `link_version` grows by one."""
 
     cso_id: CsoId
@@ -85,7 +85,7 @@ class CsoLink(msgspec.Struct, frozen=True, kw_only=True):
     """The run whose settling of matches evaluates it; its flow leaves it out. None: as it is."""
 
 
-class RefChange(msgspec.Struct, frozen=True):
+class RefChange(msgspec.Struct, frozen=True, gc=False):
     """References of one CSO attribute to add (raw, hash by anchor rule, hash by secondary rule) and to take away."""
 
     cso_id: CsoId
@@ -97,7 +97,7 @@ class RefChange(msgspec.Struct, frozen=True):
     """Added raw identifiers whose target is known already, as after an export that wrote them."""
 
 
-class KeyChange(msgspec.Struct, frozen=True):
+class KeyChange(msgspec.Struct, frozen=True, gc=False):
     """Look-up keys of one object attribute to add and to take away, as (hash, key)."""
 
     type_id: TypeId
@@ -107,7 +107,7 @@ class KeyChange(msgspec.Struct, frozen=True):
     remove: tuple[tuple[bytes, str], ...]
 
 
-class NewMvo(msgspec.Struct, frozen=True, kw_only=True):
+class NewMvo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: MvoId
     type_id: TypeId
     origin_key: str
@@ -117,7 +117,7 @@ class NewMvo(msgspec.Struct, frozen=True, kw_only=True):
     outbound_due: bool = False
 
 
-class MvoMark(msgspec.Struct, frozen=True):
+class MvoMark(msgspec.Struct, frozen=True, gc=False):
     """What an outbound evaluation leaves of an existing MVO's marks; values and `change_seq` stay."""
 
     id: MvoId
@@ -127,7 +127,7 @@ class MvoMark(msgspec.Struct, frozen=True):
     outbound_turns_at: datetime | None = None
 
 
-class MvoWrite(msgspec.Struct, frozen=True, kw_only=True):
+class MvoWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An existing MVO as it shall be. `touch` draws a new `change_seq` (a value changed); provenance alone does not."""
 
     id: MvoId

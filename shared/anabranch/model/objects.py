@@ -27,8 +27,8 @@ Provenance = dict[str, list[Any]]
 element True marks a kept value that no living contribution gives (SYN-44)."""
 
 
-class Cso(msgspec.Struct, frozen=True, kw_only=True):
-    """A connector space object with its link to the metaverse."""
+class Cso(msgspec.Struct, frozen=True, gc=False):
+    """A connector space object with its link to the metaverse; the fields in the order of the view `cso_picture`."""
 
     id: CsoId
     type_id: TypeId
@@ -55,8 +55,9 @@ class Cso(msgspec.Struct, frozen=True, kw_only=True):
     released: bool
 
 
-class Mvo(msgspec.Struct, frozen=True, kw_only=True):
-    """A metaverse object. `deletion` is the snapshot taken when its deletion rule fired (SYN-55)."""
+class Mvo(msgspec.Struct, frozen=True, gc=False):
+    """A metaverse object; the fields in the order of the view `mvo_picture`. `deletion` is the snapshot taken when its
+    deletion rule fired (SYN-55)."""
 
     id: MvoId
     type_id: TypeId
@@ -73,7 +74,7 @@ class Mvo(msgspec.Struct, frozen=True, kw_only=True):
     change_seq: int
 
 
-class ServedMvo(msgspec.Struct, frozen=True):
+class ServedMvo(msgspec.Struct, frozen=True, gc=False):
     """A metaverse object as its targets see it."""
 
     id: MvoId
@@ -85,7 +86,7 @@ class ServedMvo(msgspec.Struct, frozen=True):
     change_seq: int
 
 
-class Connector(msgspec.Struct, frozen=True):
+class Connector(msgspec.Struct, frozen=True, gc=False):
     """That an MVO has a CSO in a system, without what is in it."""
 
     cso_id: CsoId
@@ -95,7 +96,7 @@ class Connector(msgspec.Struct, frozen=True):
     state: CsoState
 
 
-class CsoRef(msgspec.Struct, frozen=True):
+class CsoRef(msgspec.Struct, frozen=True, gc=False):
     """One reference value of a CSO: the raw identifier, and what it leads to once resolved."""
 
     cso_id: CsoId
@@ -106,7 +107,7 @@ class CsoRef(msgspec.Struct, frozen=True):
     """The MVO the target CSO is joined to at the time of loading."""
 
 
-class MvoRef(msgspec.Struct, frozen=True):
+class MvoRef(msgspec.Struct, frozen=True, gc=False):
     """One reference value of an MVO, with the CSO and mapping that contribute it and the identifier it came from."""
 
     mvo_id: MvoId
@@ -129,7 +130,7 @@ class PendingRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     raw: str = ""
 
 
-class PendingExport(msgspec.Struct, frozen=True, kw_only=True):
+class PendingExport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The changes waiting to reach one CSO's target object. `rows` hold plain and reference rows alike."""
 
     id: ExportId

@@ -8,6 +8,7 @@ contests that fall together make objects wait their turn needlessly, and nothing
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -35,8 +36,9 @@ class Contests:
     def __init__(self, kind: str, hits: Mapping[tuple[TypeId, str, bytes], Sequence[KeyHit]]) -> None:
         self._kind = kind
         self._hits = hits
-        self._objects: list[int] = []
-        self._pairs: list[tuple[int, int]] = []
+        self._objects = array("q")
+        self._contests = array("Q")
+        self._members = array("q")
 
     def enter(
         self,
@@ -51,21 +53,31 @@ class Contests:
         for search in all_searches:
             for lookup in search.lookups:
                 room = _room(search.mvo_type, lookup.attr)
-                mine.update(room ^ int.from_bytes(key_hash(key), "little") for key in lookup.keys)
+                for key in lookup.keys:
+                    mine.add(room ^ _number(key))
             if self._hits:
                 mine.update(_room(0, "object") ^ found for found in candidates(search, self._hits))
         if mvo_type is not None:
             for attr, some in keys.items():
                 room = _room(mvo_type, attr)
-                mine.update(room ^ int.from_bytes(key_hash(key), "little") for key in some)
-        self._pairs.extend((one, cso) for one in mine)
+                for key in some:
+                    mine.add(room ^ _number(key))
+        self._contests.extend(mine)
+        self._members.extend([cso] * len(mine))
 
     def packed(self) -> list[ProposalPack]:
         """The one pack of the batch; none when nothing is proposed."""
         if not self._objects:
             return []
         objects = np.sort(np.array(self._objects, dtype=_ID))
-        return [ProposalPack(self._kind, objects.tobytes(), np.array(self._pairs, dtype=_PAIR).tobytes())]
+        pairs = np.empty(len(self._members), dtype=_PAIR)
+        pairs["contest"], pairs["object"] = self._contests, self._members
+        return [ProposalPack(self._kind, objects.tobytes(), pairs.tobytes())]
+
+
+@lru_cache(maxsize=32_768)
+def _number(key: str) -> int:
+    return int.from_bytes(key_hash(key), "little")
 
 
 @lru_cache(maxsize=1024)

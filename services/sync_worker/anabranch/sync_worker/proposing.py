@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from anabranch.engine.compiled import InboundType
-from anabranch.engine.expressions import EvaluationError
+from anabranch.engine.expressions import EvalContext, EvaluationError
 from anabranch.engine.joining import Search, projection_rule, searches, wanted_hashes, would_be_keys
 from anabranch.engine.values import order_text
 from anabranch.model.changes import Changes, ErrorItem
@@ -75,7 +75,7 @@ async def propose_range(task: Task) -> None:
     await decide_and_commit(task, load, decide)
 
 
-class Seeker(msgspec.Struct, frozen=True):
+class Seeker(msgspec.Struct, frozen=True, gc=False):
     """An object that looks for its partner: what it looks for, or why that could not be told (kind, message)."""
 
     cso: Cso
@@ -89,13 +89,12 @@ async def seekers_of(task: Task, reader: Reader, csos: Sequence[Cso]) -> list[Se
     """What each of these unjoined objects looks for."""
     needing = [cso.id for cso in csos if task.compiled.inbound[cso.type_id].needs_refs]
     refs = await refs_by_cso(reader, needing) if needing else {}
-    return [_seek(task, cso, refs.get(cso.id, ())) for cso in csos]
-
-
-def _seek(task: Task, cso: Cso, refs: Iterable[CsoRef]) -> Seeker:
-    inbound = task.compiled.inbound[cso.type_id]
-    cs = with_refs(inbound, cso, refs)
     seen = context(task)
+    return [_seek(task.compiled.inbound[cso.type_id], cso, refs.get(cso.id, ()), seen) for cso in csos]
+
+
+def _seek(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef], seen: EvalContext) -> Seeker:
+    cs = with_refs(inbound, cso, refs)
     verdict = judge(inbound, cs, seen)
     if verdict.problem is not None:
         return Seeker(cso, cs, (), [], ("scope_error", verdict.problem))

@@ -27,8 +27,7 @@ def judge(inbound: InboundType, cs: Document, context: EvalContext) -> Verdict:
         accepted = inbound.scope(cs, context)
     except ScopeProblem as problem:
         return Verdict((), False, str(problem))
-    covered = any(rule.record.enabled for rule in inbound.rules)
-    return Verdict(accepted, covered and not accepted)
+    return Verdict(accepted, not accepted and any(rule.record.enabled for rule in inbound.rules))
 
 
 def leaving_action(inbound: InboundType) -> OutOfScopeAction:
