@@ -7,8 +7,9 @@ where it can be told, so that the object it names counts as seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -27,7 +28,8 @@ class Columns(msgspec.Struct, frozen=True):
     width: int
     anchor: int
     anchor_name: str
-    plain: tuple[tuple[str, int], ...]
+    plain: tuple[str, ...]
+    pick: Callable[[list[str]], tuple[str, ...]]
     kept_empty: tuple[tuple[str, int], ...]
     lists: tuple[tuple[str, int, bool], ...]
     separator: str
@@ -47,13 +49,15 @@ class Columns(msgspec.Struct, frozen=True):
                 message=f"the column {self.anchor_name!r} is empty; every object needs a value there",
                 object_type=self.type_key,
             )
-        values: dict[str, list[RawValue]] = {}
-        for name, at in self.kept_empty:
-            values[name] = [cells[at]]
+        values: dict[str, list[RawValue]] = {name: [cells[at]] for name, at in self.kept_empty}
         for name, at, keep in self.lists:
             if cell := cells[at]:
                 values[name] = [one for one in cell.split(self.separator) if one or keep]
-        texts = {name: cell for name, at in self.plain if (cell := cells[at])}
+        picked = self.pick(cells)
+        if "" in picked:
+            texts = {name: cell for name, cell in zip(self.plain, picked, strict=True) if cell}
+        else:
+            texts = dict(zip(self.plain, picked, strict=True))
         return Entry(self.type_key, values, f"{self.file}:{line}", "complete", None, None, texts)
 
     def error(self, line: int, message: str, cells: list[str]) -> EntryError:
@@ -67,6 +71,12 @@ class Columns(msgspec.Struct, frozen=True):
             object_type=self.type_key,
             anchor=anchor if usable else None,
         )
+
+
+def _picker(places: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda cells: tuple(cells[at] for at in places)
 
 
 class CsvRecords:
@@ -116,6 +126,7 @@ def columns_in(path: Path, header: list[str], record: ObjectType, options: CsvOp
                 f"add the column, correct the attribute, or check delimiter and encoding{hint}"
             )
     at = {name: n for n, name in enumerate(header)}
+    plain = tuple(one.name for one in columns if not one.multi_valued and not one.keep_empty_text)
     spelling = [encoding, options.delimiter, options.quote, options.list_separator, header]
     return Columns(
         type_key=record.key,
@@ -123,7 +134,8 @@ def columns_in(path: Path, header: list[str], record: ObjectType, options: CsvOp
         width=len(header),
         anchor=at[record.anchor],
         anchor_name=record.anchor,
-        plain=tuple((one.name, at[one.name]) for one in columns if not one.multi_valued and not one.keep_empty_text),
+        plain=plain,
+        pick=_picker([at[name] for name in plain]),
         kept_empty=tuple((one.name, at[one.name]) for one in columns if not one.multi_valued and one.keep_empty_text),
         lists=tuple((one.name, at[one.name], one.keep_empty_text) for one in columns if one.multi_valued),
         separator=options.list_separator,

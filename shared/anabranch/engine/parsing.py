@@ -92,8 +92,8 @@ class Parser:
         )
         plain = set(self._plain_text)
         self._typed = tuple(one for one in selected if one.type is not ValueType.REFERENCE and one.name not in plain)
-        self._all_plain = frozenset(plain)
-        self._single_typed = tuple(one for one in self._typed if not one.multi_valued)
+        self._special = (*self._typed, *self._references)
+        self._names = frozenset(one.name for one in selected)
         self._anchor_folds = folds(self._anchor)
 
     def parse(
@@ -141,28 +141,24 @@ class Parser:
         problems: list[Problem],
     ) -> Mapping[str, Sequence[str | bytes]]:
         """Texts that are stored as they are and single values of other types are in `doc`; what is left to read."""
-        if not "".join(texts.values()).isprintable():
+        if not (texts.keys() <= self._names and "".join(texts.values()).isprintable()):
             return {**raw, **{name: [text] for name, text in texts.items()}}
-        plain = self._all_plain
-        if texts.keys() <= plain:
-            doc.update(texts)
-            return raw
-        left: dict[str, list[str]] = {}
-        for name, text in texts.items():
-            if name in plain:
-                doc[name] = text
+        doc.update(texts)
+        left: dict[str, Sequence[str | bytes]] = {}
+        for attribute in self._special:
+            text = doc.pop(attribute.name, None)
+            if text is None:
+                continue
+            if attribute.multi_valued or attribute.type is ValueType.REFERENCE:
+                left[attribute.name] = [text]
+                continue
+            try:
+                value = parse_value(text, attribute, self._zone)
+            except ValueProblem as problem:
+                problems.append(Problem(problem.kind, attribute.name, str(problem)))
             else:
-                left[name] = [text]
-        for attribute in self._single_typed:
-            values = left.pop(attribute.name, None)
-            if values:
-                try:
-                    value = parse_value(values[0], attribute, self._zone)
-                except ValueProblem as problem:
-                    problems.append(Problem(problem.kind, attribute.name, str(problem)))
-                else:
-                    if value is not None:
-                        doc[attribute.name] = value
+                if value is not None:
+                    doc[attribute.name] = value
         return {**raw, **left} if left else raw
 
     def identify(self, anchor: str) -> bytes | None:

@@ -476,9 +476,8 @@ def anchor_key(value: Any, attribute: Attribute) -> tuple[str, bytes]:
 
 def content_fingerprint(doc: Mapping[str, Any], refs: Mapping[str, list[str]], schema: str) -> bytes:
     """16 bytes over names and canonical values, free of order, bound to the schema (IMP-18)."""
-    named = {name: sorted(set(raws)) for name, raws in refs.items() if raws}
-    digest = blake2b(_ENCODER.encode([doc, named]), digest_size=16, key=_schema_key(schema))
-    return digest.digest()
+    named = {name: sorted(set(raws)) for name, raws in refs.items() if raws} if refs else {}
+    return blake2b(_ENCODER.encode((doc, named)), digest_size=16, person=_schema_key(schema)).digest()
 
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -486,4 +485,4 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 @lru_cache(maxsize=256)
 def _schema_key(schema: str) -> bytes:
-    return blake2b(schema.encode(), digest_size=32).digest()
+    return blake2b(schema.encode(), digest_size=blake2b.PERSON_SIZE).digest()

@@ -51,8 +51,11 @@ class Staging:
             for error in page.errors:
                 self._take_error(changes, seen, error)
             for type_id, some in read.items():
-                await self._compare(reader, changes, type_id, number, some)
+                if some:
+                    await self._compare(reader, changes, type_id, number, some)
         for type_id, hashes in seen.items():
+            if not hashes:
+                continue
             packed = np.sort(np.frombuffer(b"".join(hashes), dtype="S16")).tobytes()
             changes.import_seen.append(SeenHashes(self._partition, number, type_id, packed))
         changes.count("read", len(page.entries) + len(page.errors) + (len(page.records.raw) if page.records else 0))
@@ -88,18 +91,22 @@ class Staging:
         entries: Iterable[Entry | EntryError],
         sources: Sequence[bytes] | None,
     ) -> None:
+        key, parser = None, None
         for n, entry in enumerate(entries):
             if isinstance(entry, EntryError):
                 self._take_error(changes, seen, entry)
                 continue
-            type_id, parser = self._parsers[entry.object_type]
+            if parser is None or entry.object_type != key:
+                key = entry.object_type
+                type_id, parser = self._parsers[key]
+                identities, complete = seen.setdefault(type_id, []), read.setdefault(type_id, [])
             parsed = parser.parse(entry.values, entry.texts)
             if isinstance(parsed, NoIdentity):
                 _reject(changes, type_id, entry.place, parsed.kind, parsed.message)
                 continue
-            seen.setdefault(type_id, []).append(parsed.anchor_hash)
+            identities.append(parsed.anchor_hash)
             if entry.change == EntryChange.COMPLETE.value:
-                read.setdefault(type_id, []).append(_Read(entry, parsed, sources[n] if sources is not None else None))
+                complete.append(_Read(entry, parsed, sources[n] if sources is not None else None))
             else:
                 message = (
                     f"a {entry.change} entry stands where a full import needs the whole object; its copy stays as it is"
