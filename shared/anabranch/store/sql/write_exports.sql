@@ -4,7 +4,7 @@ UPDATE pending_export e
        staged_now = u.staged_now, seen_seq = u.seen_seq, sent_seq = u.sent_seq, waiting = u.waiting, attempts = u.attempts,
        not_before = u.not_before, failure = u.failure, version = e.version + 1
   FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[], $5::bigint[], $6::text[], $7::text[],
-              $8::jsonb[], $9::text[], $10::bigint[], $11::integer[], $12::timestamptz[], $13::bigint[], $14::bigint[],
+              $8::json[], $9::text[], $10::bigint[], $11::integer[], $12::timestamptz[], $13::bigint[], $14::bigint[],
               $15::boolean[], $16::integer[], $17::timestamptz[], $18::text[])
        AS u (id, cso_id, type_id, system_id, mvo_id, kind, state, rows, rule, staged_run, config_version, staged_now,
              seen_seq, sent_seq, waiting, attempts, not_before, failure)
