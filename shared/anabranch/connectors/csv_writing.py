@@ -12,10 +12,13 @@ import base64
 import codecs
 import re
 from collections.abc import Sequence
+from typing import Final
 
 from anabranch.connectors.csv_options import CsvOptions, columns_of
 from anabranch.connectors.port import RawValue, Rejection, TargetObject
 from anabranch.model.configuration import Attribute, ObjectType
+
+_EMPTY: Final[Sequence[RawValue]] = ("",)
 
 
 class CsvFormatter:
@@ -29,7 +32,8 @@ class CsvFormatter:
         special = re.escape(options.delimiter + options.quote)
         self._needs_quotes = re.compile(f"[{special}\r\n]").search
         self._needs_care = re.compile(f"[{special}\r\n\0]").search
-        self._named = [(one.name, one) for one in self._columns]
+        self._names = [one.name for one in self._columns]
+        self._is_simple = len(self._columns) > 1 and not any(one.multi_valued for one in self._columns)
         self._anchor_at = next((n for n, one in enumerate(self._columns) if one.name == record.anchor), 0)
 
     def header(self) -> bytes:
@@ -61,23 +65,22 @@ class CsvFormatter:
 
     def _plain_line(self, wanted: TargetObject) -> str | None:
         """The line of an object of which nothing has to be quoted, merged or refused; None where that is not sure."""
-        values = wanted.values
-        cells: list[str] = []
-        for name, column in self._named:
-            raws = values.get(name)
-            if not raws:
-                cells.append("")
-                continue
-            first = raws[0]
-            if column.multi_valued or len(raws) > 1 or not isinstance(first, str):
-                return None
-            cells.append(first)
-        if len(cells) == 1 or not cells[self._anchor_at].strip():
+        if not self._is_simple:
             return None
-        together = "".join(cells)
+        get = wanted.values.get
+        several = [get(name, _EMPTY) for name in self._names]
+        if sum(map(len, several)) != len(several):
+            return None
+        try:
+            cells = [raws[0] for raws in several]
+            together = "".join(cells)  # type: ignore[arg-type]
+        except (IndexError, TypeError):  # an attribute without a value beside one with two; bytes
+            return None
+        if not cells[self._anchor_at].strip():
+            return None
         if len(together) > self._options.max_field_size or self._needs_care(together) is not None:
             return None
-        return self._options.delimiter.join(cells) + self._options.line_end
+        return self._options.delimiter.join(cells) + self._options.line_end  # type: ignore[arg-type]
 
     def _cells(self, wanted: TargetObject) -> list[str] | Rejection:
         cells = []

@@ -155,6 +155,52 @@ class PendingExport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     version: int = 0
 
 
+class TargetPicture(msgspec.Struct, frozen=True, gc=False):
+    """One object of a target and what waits for it, as far as a file is written from it. `known`: the target has it.
+
+    Where all that waits are single values that were never sent, as for most creates, they stand in `sets`, in order of
+    their rows, and `rows` is empty.
+    """
+
+    id: CsoId
+    anchor: str | None
+    known: bool
+    secondary: str | None
+    state: CsoState
+    doc: Document
+    export: ExportId | None = None
+    version: int = 0
+    kind: ExportKind = ExportKind.UPDATE
+    rows: tuple[PendingRow, ...] = ()
+    sets: Document | None = None
+
+
+class SentPicture(msgspec.Struct, frozen=True, gc=False):
+    """A pending export and its object, as far as is needed to record that it was carried out. `rows` are the plain
+    ones, or `sets` as in `TargetPicture`; `entangled` says that there are others, or that the object refers to
+    something."""
+
+    export: ExportId
+    version: int
+    kind: ExportKind
+    rows: tuple[PendingRow, ...]
+    sets: Document | None
+    entangled: bool
+    id: CsoId
+    type_id: TypeId
+    system_id: SystemId
+    mvo_id: MvoId | None
+    state: CsoState
+    partition: str
+    anchor: str | None
+    anchor_hash: bytes | None
+    secondary: str | None
+    secondary_hash: bytes | None
+    doc: Document
+    change_seq: int
+    link_version: int
+
+
 class StagedRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One new or changed object of an import, waiting to be settled. `kept` names attributes that keep their stored
     value because the one read could not be used (IMP-12); `change` is `complete`, `partial` or `delete`."""

@@ -55,6 +55,9 @@ class PgUnit(PgReader):
     async def persist(self, changes: Changes) -> None:
         await self._writer.persist(changes)
 
+    async def list_executable_exports(self, system: SystemId) -> int:
+        return await self._writer.list_executable_exports(system)
+
     async def order_proposals(self, run: RunId, kind: str) -> int:
         return await self._writer.order_proposals(run, kind)
 

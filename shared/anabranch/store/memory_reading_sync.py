@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
@@ -20,6 +21,8 @@ from anabranch.model.objects import (
     Proposal,
     Reservation,
     ServedMvo,
+    SentPicture,
+    TargetPicture,
 )
 from anabranch.store.memory_reading_import import MemoryImportReading, Sequences, cut
 from anabranch.store.memory_tables import Tables
@@ -148,6 +151,9 @@ class MemoryReader(MemoryImportReading):
     async def guard_op_ranges(self, run: RunId, point: GuardPoint, size: int) -> list[IdRange]:
         return cut((op.object_id for op in self._listed(run, point)), size)
 
+    async def count_listed(self, run: RunId, point: GuardPoint) -> int:
+        return sum(1 for _ in self._listed(run, point))
+
     async def guard_ops(self, run: RunId, point: GuardPoint, lo: int, hi: int) -> list[GuardOp]:
         found = (op for op in self._listed(run, point) if lo <= op.object_id <= hi)
         return sorted(found, key=lambda op: op.object_id)
@@ -229,6 +235,28 @@ class MemoryReader(MemoryImportReading):
         op = self._tables.guard_ops.get((run, GuardPoint.EXPORT_WRITES.value, export.id))
         return op is not None and op.verdict == "listed" and op.op == export.kind.value
 
+    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
+        return array("q", [one for one, _, _ in await self.executable_exports(system, run)])
+
+    async def target_objects(self, ids: Sequence[CsoId]) -> list[TargetPicture]:
+        exports = {one.cso_id: one for one in await self.exports_of(ids)}
+        found = [(cso, exports.get(cso.id)) for cso in await self.csos(ids)]
+        return [
+            TargetPicture(cso.id, cso.anchor, cso.anchor_hash is not None, cso.secondary, cso.state, cso.doc)
+            if one is None
+            else TargetPicture(
+                cso.id, cso.anchor, cso.anchor_hash is not None, cso.secondary, cso.state, cso.doc,
+                one.id, one.version, one.kind, one.rows,
+            )
+            for cso, one in found
+        ]  # fmt: skip
+
+    async def sent_exports(self, ids: Sequence[ExportId]) -> list[SentPicture]:
+        exports = await self.exports(ids)
+        csos = {cso.id: cso for cso in await self.csos([one.cso_id for one in exports])}
+        referring = {ref.cso_id for ref in await self.cso_refs(list(csos))}
+        return [_sent(one, csos[one.cso_id], refers=one.cso_id in referring) for one in exports if one.cso_id in csos]
+
     async def exports(self, ids: Sequence[ExportId]) -> list[PendingExport]:
         found = (self._tables.exports.get(export_id) for export_id in set(ids))
         return _by_id(export for export in found if export is not None)
@@ -246,6 +274,15 @@ class MemoryReader(MemoryImportReading):
             and (one.state in sent or (one.state is ExportState.READY and one.sent_seq is not None))
         )
         return _by_id(one for one in found if one.id > after)[:limit]
+
+
+def _sent(export: PendingExport, cso: Cso, *, refers: bool) -> SentPicture:
+    plain = tuple(row for row in export.rows if row.target_mvo_id is None)
+    return SentPicture(
+        export.id, export.version, export.kind, plain, None, refers or len(plain) < len(export.rows),
+        cso.id, cso.type_id, cso.system_id, cso.mvo_id, cso.state, cso.partition, cso.anchor, cso.anchor_hash,
+        cso.secondary, cso.secondary_hash, cso.doc, cso.change_seq, cso.link_version,
+    )  # fmt: skip
 
 
 def _by_id(exports: Iterable[PendingExport]) -> list[PendingExport]:

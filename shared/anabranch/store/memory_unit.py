@@ -11,9 +11,10 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from anabranch.model.changes import Changes
-from anabranch.model.enums import BatchState
+from anabranch.model.enums import BatchState, GuardPoint
 from anabranch.model.fleet import Claimed, NewBatch
 from anabranch.model.identity import BatchId, CsoId, RunId, SystemId
+from anabranch.model.objects import GuardOp
 from anabranch.protocol import batches
 from anabranch.protocol.barriers import unblocked_by
 from anabranch.protocol.batches import BatchRecord
@@ -44,6 +45,7 @@ class MemoryDataUnit(MemoryReader):
         self._layer = keeping.tables.layer()
         super().__init__(self._layer, keeping.sequences, keeping.clock)
         self._keeping = keeping
+        self._run = run
         self._writer = MemoryWriter(self._layer, keeping.sequences, run, ordinal, batch)
 
     async def lock(self, changes: Changes) -> Moved:
@@ -53,6 +55,13 @@ class MemoryDataUnit(MemoryReader):
     async def persist(self, changes: Changes) -> None:
         await self._take(rows_concerned(self._layer, changes))
         self._writer.persist(changes)
+
+    async def list_executable_exports(self, system: SystemId) -> int:
+        found = await self.executable_exports(system, None)
+        for one, type_id, op in found:
+            point = GuardPoint.EXPORT_WRITES.value
+            self._layer.guard_ops.put((self._run, point, one), GuardOp(point, type_id, one, op))
+        return len(found)
 
     async def order_proposals(self, run: RunId, kind: str) -> int:
         return self._writer.order_proposals(run, kind)

@@ -45,8 +45,10 @@ from anabranch.model.objects import (
     PendingExport,
     Proposal,
     Reservation,
+    SentPicture,
     ServedMvo,
     StagedRow,
+    TargetPicture,
 )
 from anabranch.model.registry import Registry, Revision
 
@@ -180,7 +182,7 @@ class Reader(Protocol):
 
     async def anchor_order(self, type_id: TypeId) -> array[int]:
         """The ids of all CSOs of a type in order of anchor ("C" order, then id), 8 bytes each: a whole-file target is
-        written from it page by page. Read through a server-side cursor, so that memory stays small."""
+        written from it page by page."""
 
     # --- sync
     async def due_ranges(self, due: Due, size: int) -> list[IdRange]:
@@ -251,6 +253,18 @@ class Reader(Protocol):
     async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
         """(id, type, kind) of pending exports executable now (EXP-14). With a run: those counted in its assess."""
 
+    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
+        """The ids of `executable_exports` of a run, ascending, 8 bytes each."""
+
+    async def count_listed(self, run: RunId, point: GuardPoint) -> int:
+        """How many operations are listed there (neither held nor dropped)."""
+
+    async def target_objects(self, ids: Sequence[CsoId]) -> list[TargetPicture]:
+        """These CSOs, each with its pending export where it has one; in any order."""
+
+    async def sent_exports(self, ids: Sequence[ExportId]) -> list[SentPicture]:
+        """Pending exports with their CSOs, by id of the export."""
+
     async def exports(self, ids: Sequence[ExportId]) -> list[PendingExport]: ...
 
     async def exports_of(self, cso_ids: Sequence[CsoId]) -> list[PendingExport]: ...
@@ -297,6 +311,10 @@ class Unit(Reader, Protocol):
         A pending export with `version` 0 is new; stored versions begin at 1. Raises `Collision` when another
         transaction took a unique place first.
         """
+
+    async def list_executable_exports(self, system: SystemId) -> int:
+        """What `executable_exports` tells of the system is listed with its operations at `export_writes` for the
+        batch's run; how many there are (EXP-15)."""
 
     async def order_proposals(self, run: RunId, kind: str) -> int:
         """Number the complete set in canonical order from 1; how many there are."""

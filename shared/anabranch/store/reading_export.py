@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import asyncpg
 
 from anabranch.model.identity import CsoId, ExportId, RunId, SystemId, TypeId
-from anabranch.model.objects import PendingExport
-from anabranch.store.reading_rows import exports_of
+from anabranch.model.objects import PendingExport, PendingRow, SentPicture, TargetPicture
+from anabranch.store.reading_rows import exports_of, naming_rows, sent_picture_of, target_picture_of
 from anabranch.store.sql_files import sql
 
 if TYPE_CHECKING:
@@ -22,8 +24,22 @@ class ExportReading:
     _connection: Connection
 
     async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
-        rows = await self._connection.fetch(sql("find_executable_exports"), system, run)
+        if run is None:
+            rows = await self._connection.fetch(f"{executable_set('find_executable_exports')} ORDER BY e.id", system)
+        else:
+            rows = await self._connection.fetch(f"{executable_set('find_counted_exports')} ORDER BY e.id", system, run)
         return [(row[0], row[1], row[2]) for row in rows]
+
+    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
+        return unpacked(await self._connection.fetchval(executable_set("pack_counted_exports"), system, run))
+
+    async def target_objects(self, ids: Sequence[CsoId]) -> list[TargetPicture]:
+        rows = await self._connection.fetch(sql("read_target_objects"), ids)
+        named = await self._naming_rows([row[6] for row in rows if row[6] is not None])
+        return [target_picture_of(row, named) for row in rows]
+
+    async def sent_exports(self, ids: Sequence[ExportId]) -> list[SentPicture]:
+        return [sent_picture_of(row) for row in await self._connection.fetch(sql("read_sent_exports"), ids)]
 
     async def exports(self, ids: Sequence[ExportId]) -> list[PendingExport]:
         return await self._with_values(await self._connection.fetch(sql("read_exports"), ids))
@@ -38,5 +54,22 @@ class ExportReading:
     async def _with_values(self, rows: list[asyncpg.Record]) -> list[PendingExport]:
         if not rows:
             return []
-        values = await self._connection.fetch(sql("read_export_values"), [row["id"] for row in rows])
-        return exports_of(rows, values)
+        return exports_of(rows, await self._naming_rows([row["id"] for row in rows]))
+
+    async def _naming_rows(self, ids: Sequence[ExportId]) -> dict[ExportId, list[PendingRow]]:
+        """The rows of these exports that name an MVO."""
+        return naming_rows(await self._connection.fetch(sql("read_export_values"), ids)) if ids else {}
+
+
+def executable_set(name: str) -> str:
+    """A statement over the executable exports of the system `$1`, or over those of them that the run `$2` counted."""
+    counted = sql(name).replace("@counted", sql("find_counted_exports"))
+    return counted.replace("@executable", sql("find_executable_exports"))
+
+
+def unpacked(packed: bytes) -> array[int]:
+    """The numbers of an aggregate of `int8send`."""
+    numbers = array("q", packed)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers

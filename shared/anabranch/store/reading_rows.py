@@ -8,19 +8,22 @@ those that name an MVO in rows of their own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import asyncpg
 import msgspec
 
 from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState, RowOp, RowState
 from anabranch.model.identity import ExportId
-from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow, ServedMvo
+from anabranch.model.objects import Cso, Document, Mvo, PendingExport, PendingRow, SentPicture, ServedMvo, TargetPicture
 
 # A dictionary look-up instead of an enum call: these run once for each object of each batch.
 CSO_STATES = {state.value: state for state in CsoState}
 _JOIN_TYPES = {kind.value: kind for kind in JoinType}
+_EXPORT_KINDS = {kind.value: kind for kind in ExportKind}
+_EXPORT_STATES = {state.value: state for state in ExportState}
+_SETS = msgspec.json.Decoder(list[tuple[str, Literal["set"], Any]])
 _ROWS = msgspec.json.Decoder(tuple[PendingRow, ...])
 _MVO_STATES = {state.value: state for state in MvoState}
 
@@ -43,11 +46,8 @@ def served_of(row: asyncpg.Record) -> ServedMvo:
     return ServedMvo(id_, type_id, origin_key, _MVO_STATES[state], delete_after, doc, change_seq)
 
 
-def exports_of(rows: Iterable[asyncpg.Record], values: Iterable[asyncpg.Record]) -> list[PendingExport]:
-    """Pending exports with all changes: plain ones (`rows`, JSON text) in stored order, then those that name an MVO.
-
-    The latter come by attribute, MVO and identifier, whatever order they were written in.
-    """
+def naming_rows(values: Iterable[asyncpg.Record]) -> dict[ExportId, list[PendingRow]]:
+    """The rows that name an MVO, by export; by attribute, MVO and identifier, whatever order they were written in."""
     by_export: defaultdict[ExportId, list[PendingRow]] = defaultdict(list)
     for value in values:
         by_export[value["export_id"]].append(
@@ -60,12 +60,47 @@ def exports_of(rows: Iterable[asyncpg.Record], values: Iterable[asyncpg.Record])
                 raw=value["raw"],
             )
         )
+    return by_export
+
+
+def exports_of(rows: Iterable[asyncpg.Record], naming: Mapping[ExportId, list[PendingRow]]) -> list[PendingExport]:
+    """Pending exports with all changes: plain ones (`rows`, JSON text) in stored order, then those that name an MVO."""
     exports = []
     for row in rows:
         fields: dict[str, Any] = dict(row)
-        fields["kind"] = ExportKind(fields["kind"])
-        fields["state"] = ExportState(fields["state"])
+        fields["kind"] = _EXPORT_KINDS[fields["kind"]]
+        fields["state"] = _EXPORT_STATES[fields["state"]]
         plain = _ROWS.decode(fields["rows"])
-        fields["rows"] = (*plain, *by_export.get(fields["id"], ()))
+        fields["rows"] = (*plain, *naming.get(fields["id"], ()))
         exports.append(PendingExport(**fields))
     return exports
+
+
+def _plain_rows(text: str) -> tuple[tuple[PendingRow, ...], Document | None]:
+    """The stored rows, or the values they set where that is all they do."""
+    try:
+        return (), {attr: value for attr, _, value in _SETS.decode(text)}
+    except msgspec.ValidationError:
+        return _ROWS.decode(text), None
+
+
+def target_picture_of(row: asyncpg.Record, naming: Mapping[ExportId, list[PendingRow]]) -> TargetPicture:
+    """What a row of `read_target_objects` shows."""
+    cso, anchor, known, secondary, state, doc, export, version, kind, text = row
+    if export is None:
+        return TargetPicture(cso, anchor, known, secondary, CSO_STATES[state], doc)
+    if export in naming:
+        rows, sets = (*_ROWS.decode(text), *naming[export]), None
+    else:
+        rows, sets = _plain_rows(text)
+    return TargetPicture(
+        cso, anchor, known, secondary, CSO_STATES[state], doc, export, version, _EXPORT_KINDS[kind], rows, sets
+    )
+
+
+def sent_picture_of(row: asyncpg.Record) -> SentPicture:
+    """What a row of `read_sent_exports` shows."""
+    export, version, kind, text, entangled, cso, type_id, system, mvo, state, *rest = row
+    rows, sets = _plain_rows(text)
+    kind, state = _EXPORT_KINDS[kind], CSO_STATES[state]
+    return SentPicture(export, version, kind, rows, sets, entangled, cso, type_id, system, mvo, state, *rest)

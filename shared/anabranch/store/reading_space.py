@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from anabranch.model.identity import CsoId, TypeId
 from anabranch.model.objects import Cso, CsoRef, KeyHit
+from anabranch.store.reading_export import unpacked
 from anabranch.store.reading_rows import cso_of
 from anabranch.store.sql_files import sql
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection
-
-_PREFETCH: Final = 10_000
 
 
 class SpaceReading:
@@ -32,8 +31,4 @@ class SpaceReading:
         return [KeyHit(*row) for row in await self._connection.fetch(sql("find_cso_keys"), type_id, attr, hashes)]
 
     async def anchor_order(self, type_id: TypeId) -> array[int]:
-        ids = array("q")
-        async with self._connection.transaction():
-            async for row in self._connection.cursor(sql("read_anchor_order"), type_id, prefetch=_PREFETCH):
-                ids.append(row[0])
-        return ids
+        return unpacked(await self._connection.fetchval(sql("read_anchor_order"), type_id))

@@ -86,6 +86,10 @@ class SyncReading:
     async def guard_op_ranges(self, run: RunId, point: GuardPoint, size: int) -> list[IdRange]:
         return await cut(self._connection, "set_guard_ops", size, run, point)
 
+    async def count_listed(self, run: RunId, point: GuardPoint) -> int:
+        count: int = await self._connection.fetchval(sql("count_listed"), run, point.value)
+        return count
+
     async def guard_ops(self, run: RunId, point: GuardPoint, lo: int, hi: int) -> list[GuardOp]:
         return [GuardOp(*row) for row in await self._connection.fetch(sql("read_guard_ops"), run, point, lo, hi)]
 

@@ -15,6 +15,7 @@ from anabranch.model.changes import Changes
 from anabranch.model.fleet import Claimed
 from anabranch.model.identity import CsoId, RunId, SystemId
 from anabranch.store.port import Collision, Moved, ReferenceTargets
+from anabranch.store.reading_export import executable_set
 from anabranch.store.reading_import import target_arrays
 from anabranch.store.reading_ranges import set_statement
 from anabranch.store.sql_files import sql
@@ -49,6 +50,10 @@ class PgWriter:
             await write_items(self._connection, self._claimed, changes)
         except asyncpg.UniqueViolationError as error:
             raise Collision(error.table_name or "an unnamed table") from error
+
+    async def list_executable_exports(self, system: SystemId) -> int:
+        tag = await self._connection.execute(executable_set("list_executable_exports"), system, self._claimed.run)
+        return int(tag.rpartition(" ")[2])
 
     async def order_proposals(self, run: RunId, kind: str) -> int:
         count: int = await self._connection.fetchval(sql("order_proposals"), run, kind)

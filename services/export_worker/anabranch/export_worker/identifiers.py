@@ -7,12 +7,13 @@ yet waits in its pending export.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Container, Iterable
 
 from anabranch.engine.exporting import apply_rows, staged_rows
+from anabranch.model.configuration import ObjectType
 from anabranch.model.enums import CsoState, ExportKind
 from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId
-from anabranch.model.objects import Cso, CsoRef, Document, PendingExport
+from anabranch.model.objects import Cso, CsoRef, Document, PendingExport, PendingRow, TargetPicture
 from anabranch.runtime.work import Task
 from anabranch.store.port import Reader
 
@@ -23,23 +24,20 @@ class Identifiers:
     """Identifiers of target objects, looked up once each. `counted` are the exports this run carries out: a create
     among them makes its object known, a rename among them its new name."""
 
-    def __init__(self, task: Task, system: SystemId, counted: Collection[ExportId]) -> None:
+    def __init__(self, task: Task, system: SystemId, counted: Container[ExportId]) -> None:
         self._task = task
         self._system = system
         self._counted = counted
         self._by_cso: dict[CsoId, str | None] = {}
         self._by_mvo: dict[MvoId, CsoId] = {}
 
-    async def learn(self, reader: Reader, refs: Iterable[CsoRef], exports: Iterable[PendingExport]) -> None:
+    async def learn(self, reader: Reader, refs: Iterable[CsoRef], rows: Iterable[PendingRow]) -> None:
         """Whatever these references and pending rows lead to is known afterwards."""
         if len(self._by_cso) > _REMEMBERED:
             self._by_cso.clear()
             self._by_mvo.clear()
         mvos = {
-            row.target_mvo_id
-            for export in exports
-            for row in export.rows
-            if row.target_mvo_id is not None and row.target_mvo_id not in self._by_mvo
+            row.target_mvo_id for row in rows if row.target_mvo_id is not None and row.target_mvo_id not in self._by_mvo
         }
         csos = [cso for cso in await reader.links(sorted(mvos)) if cso.system_id == self._system] if mvos else []
         wanted = sorted(
@@ -75,15 +73,14 @@ class Identifiers:
 
 def identifier_of(task: Task, cso: Cso, export: PendingExport | None) -> str | None:
     """The identifier of one object once `export` has been carried out (None: as it stands)."""
+    record = task.compiled.object_types[cso.type_id][1]
     if export is None:
-        return identifier_in(task, cso, cso.doc)
-    record = task.compiled.object_types[cso.type_id][1]
-    return identifier_in(task, cso, apply_rows(cso.doc, staged_rows(export.rows), record.attributes))
+        return identifier_in(record, cso, cso.doc)
+    return identifier_in(record, cso, apply_rows(cso.doc, staged_rows(export.rows), record.attributes))
 
 
-def identifier_in(task: Task, cso: Cso, doc: Document) -> str | None:
+def identifier_in(record: ObjectType, cso: Cso | TargetPicture, doc: Document) -> str | None:
     """The identifier of an object whose document is `doc`; one it does not hold stays as it is."""
-    record = task.compiled.object_types[cso.type_id][1]
     value = doc.get(record.secondary or record.anchor)
     if value is None:
         value = cso.secondary if record.secondary else cso.anchor

@@ -7,39 +7,31 @@ written by a single batch; its other steps have nothing to do.
 
 from __future__ import annotations
 
-from anabranch.model.changes import Changes
 from anabranch.model.enums import ExportKind, GuardPoint
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import ExportId
-from anabranch.model.objects import GuardOp
 from anabranch.runtime.connecting import connector_of
 from anabranch.runtime.work import Task, plan, system_id
 
-_MANY = 1_000_000
 BATCH = 100
 """Pending exports of one batch of a target that is written object by object."""
 
 
 async def assess(task: Task) -> None:
     """Every executable pending export is listed with its operation."""
-    changes = Changes()
-    async with task.store.reader() as reader:
-        found = await reader.executable_exports(system_id(task), None)
-    for export_id, type_id, kind in found:
-        changes.guard_ops.append(GuardOp(GuardPoint.EXPORT_WRITES, type_id, export_id, kind))
-    changes.count("selected", len(found))
-    await plan(task, [], changes)
+    async with task.store.unit(task.claimed) as unit:
+        count = await unit.list_executable_exports(system_id(task))
+        await unit.seal()
+        await unit.done({"selected": count} if count else {})
+    task.hold.sealed_with = 1
 
 
 async def plan_export(task: Task) -> None:
     """One batch for a target that is a file, ranges of creates and updates otherwise."""
     if connector_of(task).capabilities.whole_file:
-        changes = Changes()
         async with task.store.reader() as reader:
-            count = len(await reader.executable_exports(system_id(task), task.claimed.run))
-            listed = await reader.guard_op_ranges(task.claimed.run, GuardPoint.EXPORT_WRITES, _MANY)
-        changes.count("waiting", sum(one.total for one in listed) - count)
-        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if count else [], changes)
+            count = await reader.count_listed(task.claimed.run, GuardPoint.EXPORT_WRITES)
+        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if count else [])
         return
     await _plan_ranges(task, {ExportKind.CREATE.value, ExportKind.UPDATE.value})
 

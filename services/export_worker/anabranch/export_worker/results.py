@@ -7,7 +7,7 @@ waits longer each time, and ends as a dead letter (EXP-32, EXP-33).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
 
@@ -21,13 +21,15 @@ from anabranch.engine.keys import key_changes
 from anabranch.engine.values import anchor_key
 from anabranch.export_worker.identifiers import Identifiers
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, RefChange
+from anabranch.model.configuration import Attribute
 from anabranch.model.enums import CsoState, ExportKind, ExportState, RowOp, RowState
-from anabranch.model.identity import CsoId
-from anabranch.model.objects import Cso, CsoRef, PendingExport, PendingRow
+from anabranch.model.identity import CsoId, ExportId
+from anabranch.model.objects import Cso, CsoRef, Document, PendingExport, PendingRow, SentPicture
 from anabranch.protocol.claims import export_backoff
 from anabranch.runtime.work import Task
 
 MAX_ATTEMPTS = 5
+Shown = tuple[tuple[str, None, object, None], ...]
 _EXPORTED = {kind: f"exported_{kind.value}s" for kind in ExportKind}
 _UNCOUNTED = frozenset({FailureClass.RATE_LIMITED, FailureClass.UNREACHABLE, FailureClass.AUTHENTICATION})
 
@@ -39,14 +41,14 @@ def is_resolvable(row: PendingRow, identifiers: Identifiers) -> bool:
     return row.target_mvo_id is None or row.op is RowOp.REMOVE or identifiers.of_mvo(row.target_mvo_id) is not None
 
 
-def resolvable(export: PendingExport, identifiers: Identifiers) -> tuple[list[PendingRow], list[PendingRow]]:
+def resolvable(rows: Sequence[PendingRow], identifiers: Identifiers) -> tuple[list[PendingRow], list[PendingRow]]:
     """The rows that would be sent now, and those that wait for the object they refer to (EXP-17).
 
     A reference row that is sent carries the identifier it is sent with.
     """
     now: list[PendingRow] = []
     waiting: list[PendingRow] = []
-    for row in export.rows:
+    for row in rows:
         if row.state is not RowState.STAGED and row.state is not RowState.NOT_CONFIRMED:
             continue
         if row.target_mvo_id is None or row.op is RowOp.REMOVE:  # a removal brings the identifier the target knows
@@ -77,11 +79,11 @@ def record_success(
         changes.item("export", Item(export.id, cso.anchor or "", "deprovisioned"))
         changes.count("deprovisioned")
         return
-    sent, _ = resolvable(export, identifiers)
-    _apply(task, changes, cso, refs, sent, identifiers, confirmed=confirmed)
+    attributes = task.compiled.object_types[cso.type_id][1].attributes
+    sent, _ = resolvable(export.rows, identifiers)
+    _apply(task, changes, cso, apply_rows(cso.doc, sent, attributes), confirmed=confirmed)
+    changes.cso_refs.extend(reference_changes(task, cso, refs, sent, identifiers))
     rows = _left_over(export, sent, identifiers, confirmed=confirmed)
-    if cso.mvo_id is not None and cso.anchor_hash is None:
-        changes.arrived.append((cso.system_id, cso.mvo_id))
     if rows:
         waiting = any(row.state is RowState.STAGED for row in rows)
         changes.exports.append(
@@ -99,10 +101,45 @@ def record_success(
         )
     else:
         changes.gone_exports.append(export.id)
-    values = _shown(task, cso, sent)
-    changes.item("export", Item(export.id, cso.anchor or "", "exported", values, detail=export.kind.value))
+    _tell(changes, cso, export.id, export.kind, _shown(attributes, sent))
+
+
+def is_plain(sent: SentPicture) -> bool:
+    """Whether all of it goes out at once and no reference plays a part: then `record_plain` may record it."""
+    if sent.entangled or sent.kind is ExportKind.DELETE:
+        return False
+    if sent.sets is not None:
+        return True
+    for row in sent.rows:
+        if row.raw or (row.state is not RowState.STAGED and row.state is not RowState.NOT_CONFIRMED):
+            return False
+    return True
+
+
+def record_plain(task: Task, changes: Changes, sent: SentPicture) -> None:
+    """What `record_success` records of a plain export to a target that vouches for it itself; nothing of it is left."""
+    changes.expect_exports[sent.export] = sent.version
+    changes.expect_csos[sent.id] = (sent.change_seq, sent.link_version)
+    attributes = task.compiled.object_types[sent.type_id][1].attributes
+    if sent.sets is not None:
+        doc = {**sent.doc, **sent.sets}
+        shown: Shown = tuple(
+            [(attr, None, "***" if attributes[attr].sensitive else value, None) for attr, value in sent.sets.items()]
+        )
+    else:
+        doc, shown = apply_rows(sent.doc, sent.rows, attributes), _shown(attributes, sent.rows)
+    _apply(task, changes, sent, doc, confirmed=True)
+    changes.gone_exports.append(sent.export)
+    _tell(changes, sent, sent.export, sent.kind, shown)
+
+
+def _tell(changes: Changes, cso: Cso | SentPicture, export: ExportId, kind: ExportKind, shown: Shown) -> None:
+    """The item and the counts of a create or an update that was carried out; who waited for the object is woken."""
+    if cso.mvo_id is not None and cso.anchor_hash is None:
+        changes.arrived.append((cso.system_id, cso.mvo_id))
+    changes.item("export", Item(export, cso.anchor or "", "exported", shown, detail=kind.value))
     changes.count("exported")
-    changes.count(_EXPORTED[export.kind])
+    changes.count(_EXPORTED[kind])
 
 
 def _left_over(
@@ -121,9 +158,8 @@ def _left_over(
     return rows
 
 
-def _shown(task: Task, cso: Cso, sent: Sequence[PendingRow]) -> tuple[tuple[str, None, object, None], ...]:
+def _shown(attributes: Mapping[str, Attribute], sent: Sequence[PendingRow]) -> Shown:
     """The sent values as the history keeps them; of a sensitive attribute only that it was sent (AUD-13)."""
-    attributes = task.compiled.object_types[cso.type_id][1].attributes
     return tuple(
         [
             (
@@ -137,18 +173,9 @@ def _shown(task: Task, cso: Cso, sent: Sequence[PendingRow]) -> tuple[tuple[str,
     )
 
 
-def _apply(
-    task: Task,
-    changes: Changes,
-    cso: Cso,
-    refs: Sequence[CsoRef],
-    sent: Sequence[PendingRow],
-    identifiers: Identifiers,
-    *,
-    confirmed: bool,
-) -> None:
+def _apply(task: Task, changes: Changes, cso: Cso | SentPicture, doc: Document, *, confirmed: bool) -> None:
+    """The object holds `doc` in the target, as its CSO says from now on."""
     record = task.compiled.object_types[cso.type_id][1]
-    doc = apply_rows(cso.doc, sent, record.attributes)
     anchor_value = doc.get(record.anchor)
     anchor, anchor_hash = (
         anchor_key(anchor_value, record.attributes[record.anchor])
@@ -174,9 +201,9 @@ def _apply(
             synced=True,
         )
     )
-    keyed = task.compiled.cso_key_attrs.get(cso.type_id, frozenset())
-    changes.cso_keys.extend(key_changes(cso.type_id, keyed, cso.id, cso.doc, doc))
-    changes.cso_refs.extend(reference_changes(task, cso, refs, sent, identifiers))
+    keyed = task.compiled.cso_key_attrs.get(cso.type_id)
+    if keyed:
+        changes.cso_keys.extend(key_changes(cso.type_id, keyed, cso.id, cso.doc, doc))
 
 
 class ReferenceDelta(msgspec.Struct, frozen=True):

@@ -13,8 +13,8 @@ import msgspec
 
 from anabranch.connectors.port import ChangeRow, ExportBatch, ExportChange, Outcome, OutcomeStatus
 from anabranch.export_worker.identifiers import Identifiers, identifier_of
+from anabranch.export_worker.loading import Counted, LoadedExports, load_exports, raw_value
 from anabranch.export_worker.results import record_failure, record_success, resolvable
-from anabranch.export_worker.whole_file import LoadedExports, load_exports, raw_value
 from anabranch.model.changes import Changes
 from anabranch.model.enums import ExportKind, ExportState, RowOp
 from anabranch.model.identity import CsoId, ExportId
@@ -35,8 +35,7 @@ async def write_objects(task: Task) -> None:
     """The batch's exports have reached the target, or say why not."""
     system = system_id(task)
     async with task.store.reader() as reader:
-        found = await reader.executable_exports(system, task.claimed.run)
-    counted = {export_id for export_id, _, _ in found}
+        counted = Counted(await reader.counted_exports(system, task.claimed.run))
     ids = [ExportId(one) for one in task.claimed.payload["exports"]]
     identifiers = Identifiers(task, system, counted)
     ids = await _take(task, ids)
@@ -101,7 +100,7 @@ async def _prepare(task: Task, reader: Reader, ids: Sequence[ExportId], identifi
 
 def _change(task: Task, cso: Cso, export: PendingExport, identifiers: Identifiers) -> ExportChange | None:
     record = task.compiled.object_types[cso.type_id][1]
-    rows = resolvable(export, identifiers)[0]
+    rows = resolvable(export.rows, identifiers)[0]
     if not rows and export.kind is not ExportKind.DELETE:
         return None
     known = cso.anchor_hash is not None

@@ -13,50 +13,36 @@ import msgspec
 
 from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeStatus, RawValue, TargetObject
 from anabranch.engine.exporting import apply_rows
+from anabranch.export_worker.file_results import Written, record_file
 from anabranch.export_worker.identifiers import Identifiers, identifier_in
-from anabranch.export_worker.results import record_failure, record_success, reference_deltas, resolvable
-from anabranch.model.changes import Changes
-from anabranch.model.enums import CsoState, ExportKind
-from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
-from anabranch.model.objects import Cso, CsoRef, PendingExport, PendingRow
+from anabranch.export_worker.loading import Counted, raw_values
+from anabranch.export_worker.results import reference_deltas, resolvable
+from anabranch.model.configuration import ObjectType
+from anabranch.model.enums import CsoState, ExportKind, RowOp
+from anabranch.model.identity import CsoId, MvoId, TypeId
+from anabranch.model.objects import CsoRef, PendingRow, TargetPicture
 from anabranch.runtime.connecting import open_connector
 from anabranch.runtime.loading import refs_by_cso
-from anabranch.runtime.work import Task, system_id, write
-from anabranch.store.port import Reader
+from anabranch.runtime.work import Task, system_id
 
 _PAGE = 2000
-_RESULTS = 5000
 
 
 async def write_file(task: Task) -> None:
     """The file holds what it shall, and every counted export has its result."""
     system = system_id(task)
     async with task.store.reader() as reader:
-        found = await reader.executable_exports(system, task.claimed.run)
-    counted = {export_id for export_id, _, _ in found}
+        counted = Counted(await reader.counted_exports(system, task.claimed.run))
     identifiers = Identifiers(task, system, counted)
-    written = _Written()
-    async with open_connector(task) as target:
-        writer = _Writer(task, target, counted, identifiers, written)
-        receipt = await target.replace(writer.objects(), task.claimed.claim, task.claimed.batch, task.hold.check)
-        confirmed = target.capabilities.self_confirming
-    for one in receipt.rejected:
-        written.rejected[one.object_type, one.anchor] = _rejected(one.kind, one.message)
-    await _record(task, sorted(counted), identifiers, written, confirmed=confirmed)
-
-
-class _Written:
-    """What the file was written from: the version of each export it carries out, and what it could not take."""
-
-    def __init__(self) -> None:
-        self.versions: dict[ExportId, int] = {}
-        self.refused: dict[ExportId, Outcome] = {}
-        self.rejected: dict[tuple[str, str], Outcome] = {}
-        """By object type and anchor: refused only when the whole file was known, such as a name given twice."""
-
-    def outcome(self, export: PendingExport, object_type: str, anchor: str) -> Outcome | None:
-        """Why the export is not in the file, or None."""
-        return self.refused.get(export.id) or self.rejected.get((object_type, anchor))
+    written = Written(counted)
+    if counted:
+        async with open_connector(task) as target:
+            writer = _Writer(task, target, identifiers, written)
+            receipt = await target.replace(writer.objects(), task.claimed.claim, task.claimed.batch, task.hold.check)
+            written.confirmed = target.capabilities.self_confirming
+        for one in receipt.rejected:
+            written.rejected[one.object_type, one.anchor] = _rejected(one.kind, one.message)
+    await record_file(task, identifiers, written)
 
 
 def _rejected(kind: str, message: str) -> Outcome:
@@ -64,9 +50,11 @@ def _rejected(kind: str, message: str) -> Outcome:
 
 
 class _Candidate(msgspec.Struct, frozen=True):
-    cso: Cso
+    """An object that may be in the file; `carries` says that its pending export is carried out with it."""
+
+    picture: TargetPicture
     refs: list[CsoRef]
-    export: PendingExport | None
+    carries: bool
 
 
 class _Writer:
@@ -76,13 +64,11 @@ class _Writer:
         self,
         task: Task,
         target: Connector,
-        counted: set[ExportId],
         identifiers: Identifiers,
-        written: _Written,
+        written: Written,
     ) -> None:
         self._task = task
         self._target = target
-        self._counted = counted
         self._identifiers = identifiers
         self._written = written
 
@@ -92,96 +78,103 @@ class _Writer:
         for record in system.object_types.values():
             if record.selected:
                 type_id = self._task.compiled.registry.object_types[(system.key, record.key)]
-                async for one in self._of_type(type_id):
-                    yield one
+                async for some in self._of_type(type_id, record):
+                    for one in some:
+                        yield one
 
-    async def _of_type(self, type_id: TypeId) -> AsyncIterator[TargetObject]:
+    async def _of_type(self, type_id: TypeId, record: ObjectType) -> AsyncIterator[list[TargetObject]]:
         async with self._task.store.reader() as reader:
             ids = await reader.anchor_order(type_id)
         rivals: list[_Candidate] = []
         for start in range(0, len(ids), _PAGE):
             self._task.hold.progress()
+            wanted: list[TargetObject] = []
             for candidate in await self._page([CsoId(one) for one in ids[start : start + _PAGE]]):
-                if rivals and rivals[0].cso.anchor != candidate.cso.anchor:
-                    for wanted in await self._settle(rivals):
-                        yield wanted
+                if rivals and rivals[0].picture.anchor != candidate.picture.anchor:
+                    if len(rivals) > 1:
+                        rivals = await self._in_order(rivals)
+                    wanted += self._settle(rivals, record)
                     rivals = []
                 rivals.append(candidate)
-        for wanted in await self._settle(rivals):
             yield wanted
+        yield self._settle(await self._in_order(rivals), record)
 
     async def _page(self, ids: Sequence[CsoId]) -> list[_Candidate]:
         async with self._task.store.reader() as reader:
-            by_id = {cso.id: cso for cso in await reader.csos(ids)}
-            exports = {one.cso_id: one for one in await reader.exports_of(ids) if one.id in self._counted}
+            by_id = {one.id: one for one in await reader.target_objects(ids)}
             refs = await refs_by_cso(reader, ids)
-            await self._identifiers.learn(reader, [ref for some in refs.values() for ref in some], exports.values())
-        self._written.versions.update((one.id, one.version) for one in exports.values())
-        return [
-            _Candidate(by_id[one], refs.get(one, []), exports.get(one))
-            for one in ids
-            if one in by_id and self._belongs(by_id[one], exports.get(one))
-        ]
+            page = [
+                _Candidate(one, refs.get(one.id, []), self._written.carry_out(one))
+                for one in map(by_id.get, ids)
+                if one is not None
+            ]
+            rows = [row for one in page if one.carries for row in one.picture.rows if row.target_mvo_id is not None]
+            if refs or rows:
+                await self._identifiers.learn(reader, [ref for some in refs.values() for ref in some], rows)
+        return [one for one in page if self._belongs(one)]
 
-    def _belongs(self, cso: Cso, export: PendingExport | None) -> bool:
+    def _belongs(self, one: _Candidate) -> bool:
         """True for what is in the file after this run: not what is deleted, nor what was never created."""
-        if cso.state is CsoState.OBSOLETE or (export is not None and export.kind is ExportKind.DELETE):
+        picture = one.picture
+        if picture.state is CsoState.OBSOLETE or (one.carries and picture.kind is ExportKind.DELETE):
             return False
-        accepted = cso.state is CsoState.NORMAL or cso.anchor_hash is not None
-        return accepted or export is not None
+        return one.carries or picture.known or picture.state is CsoState.NORMAL
 
-    async def _settle(self, rivals: list[_Candidate]) -> list[TargetObject]:
+    def _settle(self, rivals: list[_Candidate], record: ObjectType) -> list[TargetObject]:
         """One object an anchor: the one that is there already, else the create that is lowest in canonical order."""
-        if len(rivals) > 1:
-            rivals = await self._in_order(rivals)
         wanted: list[TargetObject] = []
         for candidate in rivals:
             if wanted:
                 self._refuse(candidate, "already_exists", "another object of the target has this anchor")
                 continue
-            made = self._make(candidate, candidate.export)
-            if candidate.export is not None and (rejection := self._target.refusal(made)) is not None:
+            made = self._make(candidate, record, carries=candidate.carries)
+            if candidate.carries and (rejection := self._target.refusal(made)) is not None:
                 self._refuse(candidate, rejection.kind, rejection.message)
-                if candidate.cso.anchor_hash is None:
+                if not candidate.picture.known:
                     continue
-                made = self._make(candidate, None)
+                made = self._make(candidate, record, carries=False)
             wanted.append(made)
         return wanted
 
     async def _in_order(self, rivals: list[_Candidate]) -> list[_Candidate]:
-        ids = sorted({one.cso.mvo_id for one in rivals if one.cso.mvo_id is not None})
         async with self._task.store.reader() as reader:
+            csos = {cso.id: cso.mvo_id for cso in await reader.csos([one.picture.id for one in rivals])}
+            ids = sorted({mvo for mvo in csos.values() if mvo is not None})
             origins: dict[MvoId, str] = {mvo.id: mvo.origin_key for mvo in await reader.mvos(ids)}
 
         def order(one: _Candidate) -> tuple[bool, str]:
-            origin = origins.get(one.cso.mvo_id, "") if one.cso.mvo_id is not None else ""
-            return (one.cso.anchor_hash is None, origin)
+            mvo = csos.get(one.picture.id)
+            return (not one.picture.known, origins.get(mvo, "") if mvo is not None else "")
 
         return sorted(rivals, key=order)
 
     def _refuse(self, candidate: _Candidate, kind: str, message: str) -> None:
-        if candidate.export is not None:
-            self._written.refused[candidate.export.id] = _rejected(kind, message)
+        if candidate.carries and candidate.picture.export is not None:
+            self._written.refused[candidate.picture.export] = _rejected(kind, message)
 
-    def _make(self, candidate: _Candidate, export: PendingExport | None) -> TargetObject:
-        cso = candidate.cso
-        record = self._task.compiled.object_types[cso.type_id][1]
-        sent = resolvable(export, self._identifiers)[0] if export is not None else []
-        doc = apply_rows(cso.doc, sent, record.attributes)
+    def _make(self, candidate: _Candidate, record: ObjectType, *, carries: bool) -> TargetObject:
+        picture = candidate.picture
+        doc = picture.doc
+        sent: Sequence[PendingRow] = ()
+        if carries and picture.sets is not None:
+            doc = {**doc, **picture.sets}
+            if candidate.refs:
+                sent = [PendingRow(attr, RowOp.SET, value) for attr, value in picture.sets.items()]
+        elif carries:
+            sent = resolvable(picture.rows, self._identifiers)[0]
+            doc = apply_rows(doc, sent, record.attributes)
         values: dict[str, list[RawValue]] = {
-            name: [value]
-            if type(value) is str
-            else [raw_value(one) for one in (value if isinstance(value, list) else [value])]
-            for name, value in doc.items()
+            name: [value] if type(value) is str else raw_values(value) for name, value in doc.items()
         }
-        for attr, names in self._references(candidate, sent).items():
-            values[attr] = list(names)
+        if candidate.refs or sent:
+            for attr, names in self._references(candidate, sent).items():
+                values[attr] = list(names)
         anchor = doc.get(record.anchor)
         return TargetObject(
             object_type=record.key,
-            anchor=str(anchor) if anchor is not None else cso.anchor or "",
+            anchor=str(anchor) if anchor is not None else picture.anchor or "",
             values=values,
-            identifier=identifier_in(self._task, cso, doc),
+            identifier=identifier_in(record, picture, doc),
         )
 
     def _references(self, candidate: _Candidate, sent: Sequence[PendingRow]) -> dict[str, list[str]]:
@@ -201,87 +194,3 @@ class _Writer:
             for attr, held in names.items()
             if held
         }
-
-
-def raw_value(value: object) -> RawValue:
-    """A stored value as connectors take it: text; a boolean as `true` or `false`; binary stays base64."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-async def _record(
-    task: Task,
-    ids: list[ExportId],
-    identifiers: Identifiers,
-    written: _Written,
-    *,
-    confirmed: bool,
-) -> None:
-    """The results, in pages that commit one by one."""
-    pages = [ids[start : start + _RESULTS] for start in range(0, len(ids), _RESULTS)] or [[]]
-    for number, page in enumerate(pages, start=1):
-        await _record_page(
-            task, page, identifiers, written, confirmed=confirmed, last=number == len(pages), number=number
-        )
-
-
-class LoadedExports(msgspec.Struct, frozen=True):
-    """Pending exports with their objects and references; `sent_seq` is the number every later change exceeds."""
-
-    exports: list[PendingExport]
-    csos: dict[CsoId, Cso]
-    refs: dict[CsoId, list[CsoRef]]
-    sent_seq: int
-
-
-async def _record_page(
-    task: Task,
-    ids: Sequence[ExportId],
-    identifiers: Identifiers,
-    written: _Written,
-    *,
-    confirmed: bool,
-    last: bool,
-    number: int,
-) -> None:
-    async def load(reader: Reader) -> LoadedExports:
-        return await load_exports(reader, ids, identifiers)
-
-    def decide(loaded: LoadedExports) -> Changes:
-        changes = Changes()
-        changes.count("waiting", len(ids) - len(loaded.exports))
-        for export in loaded.exports:
-            cso = loaded.csos[export.cso_id]
-            if written.versions.get(export.id) != export.version:
-                changes.count("waiting")  # staged anew while the file was written: the next run writes it (EXP-47)
-            elif outcome := written.outcome(export, _type_key(task, cso), cso.anchor or ""):
-                record_failure(task, changes, cso, export, outcome)
-            else:
-                refs = loaded.refs.get(cso.id, [])
-                record_success(task, changes, cso, refs, export, identifiers, loaded.sent_seq, confirmed=confirmed)
-        return changes
-
-    async with task.store.reader() as reader:
-        changes = decide(await load(reader))
-    async with task.store.unit(task.claimed) as unit:
-        changes = await write(unit, load, decide, changes)
-        if last:
-            await unit.done(changes.counters)
-        else:
-            await unit.advance({"results": number}, changes.counters)
-    task.hold.progress()
-
-
-def _type_key(task: Task, cso: Cso) -> str:
-    return task.compiled.object_types[cso.type_id][1].key
-
-
-async def load_exports(reader: Reader, ids: Sequence[ExportId], identifiers: Identifiers) -> LoadedExports:
-    """Pending exports with their objects and references; what their rows lead to is known to `identifiers` then."""
-    sent_seq = await reader.change_seq_now()
-    exports = await reader.exports(ids)
-    csos = {cso.id: cso for cso in await reader.csos([one.cso_id for one in exports])}
-    refs = await refs_by_cso(reader, csos)
-    await identifiers.learn(reader, [], exports)
-    return LoadedExports([one for one in exports if one.cso_id in csos], csos, refs, sent_seq)

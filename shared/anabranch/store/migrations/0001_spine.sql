@@ -457,6 +457,7 @@ CREATE TABLE pending_export (
     mvo_id         bigint,
     kind           text COLLATE "C" NOT NULL,
     state          text COLLATE "C" NOT NULL,
+    -- JSON as text, because nothing is looked up in it and binary JSON of many short lists is dear to make and to read.
     rows           json NOT NULL DEFAULT '[]',
     rule           text COLLATE "C" NOT NULL DEFAULT '',
     staged_run     bigint NOT NULL,

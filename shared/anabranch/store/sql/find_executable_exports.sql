@@ -1,5 +1,4 @@
--- EXP-14; with a run only what its assess listed, with the operation listed there (EXP-47). A run that has ended writes
--- nothing more: what it staged does not wait for a step that will never close.
+-- EXP-14. A run that has ended writes nothing more: what it staged does not wait for a step that will never close.
 SELECT e.id, e.type_id, e.kind
   FROM pending_export e
   JOIN cso_sync s ON s.cso_id = e.cso_id
@@ -14,8 +13,3 @@ SELECT e.id, e.type_id, e.kind
             WHERE r.ended_at IS NOT NULL
                OR EXISTS (SELECT FROM run_step p
                            WHERE p.run_id = r.id AND p.name = 'outbound' AND p.state IN ('closed', 'closed_errors')))
-   AND ($2::bigint IS NULL
-        OR EXISTS (SELECT FROM guard_op g
-                    WHERE g.run_id = $2 AND g.point = 'export_writes' AND g.object_id = e.id
-                      AND g.verdict = 'listed' AND g.op = e.kind))
- ORDER BY e.id

@@ -1,0 +1,67 @@
+"""What both ways of writing a target load."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import msgspec
+
+from anabranch.connectors.port import RawValue
+from anabranch.export_worker.identifiers import Identifiers
+from anabranch.model.identity import CsoId, ExportId
+from anabranch.model.objects import Cso, CsoRef, PendingExport
+from anabranch.runtime.loading import refs_by_cso
+from anabranch.store.port import Reader
+
+
+class Counted:
+    """The exports a run carries out, 8 bytes each, because there may be millions."""
+
+    def __init__(self, ids: array[int]) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, export: object) -> bool:
+        return isinstance(export, int) and self.place(export) is not None
+
+    def place(self, export: int) -> int | None:
+        """Its place in the order of ids, or None."""
+        place = bisect_left(self.ids, export)
+        return place if place < len(self.ids) and self.ids[place] == export else None
+
+
+class LoadedExports(msgspec.Struct, frozen=True):
+    """Pending exports with their objects and references; `sent_seq` is the number every later change exceeds."""
+
+    exports: list[PendingExport]
+    csos: dict[CsoId, Cso]
+    refs: dict[CsoId, list[CsoRef]]
+    sent_seq: int
+
+
+async def load_exports(reader: Reader, ids: Sequence[ExportId], identifiers: Identifiers) -> LoadedExports:
+    """Pending exports with their objects and references; what their rows lead to is known to `identifiers` then."""
+    sent_seq = await reader.change_seq_now()
+    exports = await reader.exports(ids)
+    csos = {cso.id: cso for cso in await reader.csos([one.cso_id for one in exports])}
+    refs = await refs_by_cso(reader, csos)
+    await identifiers.learn(reader, [], [row for one in exports for row in one.rows])
+    return LoadedExports([one for one in exports if one.cso_id in csos], csos, refs, sent_seq)
+
+
+def raw_values(stored: object) -> list[RawValue]:
+    """A stored attribute as connectors take it."""
+    if type(stored) is int:
+        return [str(stored)]
+    return [raw_value(one) for one in (stored if isinstance(stored, list) else [stored])]
+
+
+def raw_value(value: object) -> RawValue:
+    """A stored value as connectors take it: text; a boolean as `true` or `false`; binary stays base64."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
