@@ -84,7 +84,7 @@ async def test_a_hint_about_a_batch_that_is_done_is_acknowledged_and_nothing_els
     async with at_work(bench.consumer(unexpected, idle_poll=3600)):
         await bench.until(lambda: not bench.bus._lanes[IMPORT, False].entries)
     assert bench.store.tables.batches[row.id].epoch == 1
-    assert f"{Metric.HINTS_STALE.value.replace('.', '_')}_total 1" in bench.telemetry.measurements.prometheus_text()
+    assert bench.telemetry.measurements.value(Metric.HINTS_STALE, worker_kind=IMPORT.value) == 1
 
 
 class NewerHints(MemoryBus):

@@ -45,12 +45,13 @@ from opentelemetry.trace import (
 from anabranch.telemetry.instruments import DURATION_BOUNDS, METRICS, Metric, Shape, Span
 from anabranch.telemetry.local import LocalTelemetry
 from anabranch.telemetry.logs import FieldsOf, fields_of, mask
-from anabranch.telemetry.port import AttributeValue, SpanStatus
+from anabranch.telemetry.port import AttributeValue, SpanStatus, Teller
 from anabranch.telemetry.propagation import TraceContext
 
 EXPORT_TIMEOUT_S: Final = 3.0
 """Where `OTEL_EXPORTER_OTLP_TIMEOUT` says nothing: the library's own 10 s outlast a grace period."""
 
+_MANY_TELLERS: Final = 100
 _STATUS: Final = {
     SpanStatus.UNSET: StatusCode.UNSET,
     SpanStatus.OK: StatusCode.OK,
@@ -64,8 +65,8 @@ class OtlpTelemetry(LocalTelemetry):
 
     def __init__(self, service_name: str, instance: str, version: str, signals: frozenset[str]) -> None:
         super().__init__()
-        self._resource = Resource.create(_resource_attributes(service_name, instance, version))
-        self._scope = InstrumentationScope("anabranch", version or None)
+        self._sources = _Sources(Teller(service_name, instance, version))
+        self._resource, self._scope = self._sources[None]
         self._endings: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {}
         self._ended: bool | None = None
         self._spans: BatchSpanProcessor | None = None
@@ -77,6 +78,10 @@ class OtlpTelemetry(LocalTelemetry):
             self._start_metrics()
         if "logs" in signals:
             self._start_logs()
+
+    @property
+    def wants_spans(self) -> bool:
+        return self._spans is not None and self._ended is None
 
     def emit_span(
         self,
@@ -91,10 +96,12 @@ class OtlpTelemetry(LocalTelemetry):
         status: SpanStatus = SpanStatus.UNSET,
         message: str = "",
         links: Sequence[TraceContext] = (),
+        teller: Teller | None = None,
     ) -> None:
         if self._spans is None or self._ended is not None:
             return
         try:
+            resource, scope = self._sources[teller]
             context = _context(trace_id, span_id)
             if self._sampler.should_sample(None, context.trace_id, name.value).decision is Decision.DROP:
                 return
@@ -102,14 +109,14 @@ class OtlpTelemetry(LocalTelemetry):
                 name=name.value,
                 context=context,
                 parent=_context(trace_id, parent_span_id) if parent_span_id else None,
-                resource=self._resource,
+                resource=resource,
                 attributes={key: _plain(value) for key, value in (attributes or {}).items() if value is not None},
                 links=[Link(_context(link.trace_id, link.span_id)) for link in links],
                 kind=SpanKind.CONSUMER if name in _CONSUMERS else SpanKind.INTERNAL,
                 status=Status(_STATUS[status], mask(message) if status is SpanStatus.ERROR and message else None),
                 start_time=start,
                 end_time=max(start, end),
-                instrumentation_scope=self._scope,
+                instrumentation_scope=scope,
             )
             self._spans.on_end(span)
         except Exception:  # telling never stops work; the counter tells that something was not told
@@ -187,6 +194,24 @@ class OtlpTelemetry(LocalTelemetry):
             getattr(instrument, verb)(value, told)
         except Exception:  # telling never stops work; the counter tells that something was not told
             self.dropped("metric")
+
+
+class _Sources(dict[Teller | None, tuple[Resource, InstrumentationScope]]):
+    """What a collector is told about each teller, made when it first tells something; None is this process."""
+
+    def __init__(self, own: Teller) -> None:
+        super().__init__()
+        self._own = own
+
+    def __missing__(self, teller: Teller | None) -> tuple[Resource, InstrumentationScope]:
+        about = teller or self._own
+        if len(self) > _MANY_TELLERS:
+            self.clear()
+        self[teller] = made = (
+            Resource.create(_resource_attributes(about.service, about.instance, about.version or self._own.version)),
+            InstrumentationScope("anabranch", about.version or self._own.version or None),
+        )
+        return made
 
 
 class OtlpLogHandler(logging.Handler):
