@@ -22,7 +22,7 @@ from anabranch.telemetry.instruments import Metric, Span
 from anabranch.telemetry.port import SpanStatus, Telemetry, Teller
 from anabranch.telemetry.propagation import TraceContext
 
-_FLEET: Final = Teller("anabranch-scheduler")
+_FLEET: Final = Teller("anabranch-scheduler", "fleet")
 _BAD: Final = frozenset({"failed", "cancelled", "closed_errors"})
 _ENDED_WITH_THE_RUN: Final = frozenset({"failed", "cancelled"})
 """States of a step that nobody closed."""
@@ -102,7 +102,7 @@ async def execution_span(telemetry: Telemetry, overview: Overview, execution: Ex
         trace_id=line.trace_id,
         span_id=line.span_id,
         parent_span_id=None,
-        start=nanoseconds(_begun(line)),
+        start=nanoseconds(line.requested_at),
         end=nanoseconds(line.ended_at),
         attributes={
             "anabranch.execution.id": execution,
@@ -197,7 +197,7 @@ async def _tell_run(telemetry: Telemetry, overview: Overview, run: RunId) -> Run
     return line
 
 
-def _begun(line: RunLine | ExecutionLine) -> datetime:
+def _begun(line: RunLine) -> datetime:
     return line.started_at or line.requested_at
 
 

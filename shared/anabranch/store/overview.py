@@ -37,6 +37,8 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     config_version: int
     step: str | None
+    trace_id: str
+    """Of its execution; every span of the run is in that trace."""
     span_id: str
     requested_at: datetime
     started_at: datetime | None
