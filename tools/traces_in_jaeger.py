@@ -1,10 +1,11 @@
 """Whether every execution a Jaeger knows of is one whole trace.
 
-    python tools/traces_in_jaeger.py [--query http://127.0.0.1:16686] [--since 1h] [TRACE_ID ...]
+    python tools/traces_in_jaeger.py [--query http://127.0.0.1:16686] [--minutes 60] [TRACE_ID ...]
 
-Asks Jaeger's query API for the traces named, or for all of the last hour, prints one line for each, and then every fault:
-a span without its parent, a parent of the wrong kind, more than one root, a service that is missing, a link that leads
-nowhere, the same span told differently. Ends with 1 when there is a fault or nothing to judge.
+Asks Jaeger's query API for the traces named, or for all of the last hour, prints one line for each, and then every
+fault: a span without its parent, a parent of the wrong kind, more than one root, a service that is missing, a link that
+leads nowhere, a span told twice and not alike, whatever Jaeger warns of. Ends with 1 when there is a fault or nothing
+to judge.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 import urllib.request
 from collections import Counter
 from typing import Any, Final
@@ -38,10 +40,12 @@ def asked(url: str) -> list[dict[str, Any]]:
         return list(json.load(answer)["data"] or [])
 
 
-def traces(query: str, ids: list[str], since: str) -> list[dict[str, Any]]:
+def traces(query: str, ids: list[str], minutes: float) -> list[dict[str, Any]]:
     if ids:
         return [trace for one in ids for trace in asked(f"{query}/api/traces/{one}")]
-    wanted = {"service": "anabranch-scheduler", "operation": "execution", "lookback": since, "limit": "200"}
+    now = time.time_ns() // 1000
+    wanted = {"service": "anabranch-scheduler", "operation": "execution", "limit": "200"}
+    wanted |= {"start": str(now - int(minutes * 60e6)), "end": str(now)}
     found = [trace["traceID"] for trace in asked(f"{query}/api/traces?{urlencode(wanted)}")]
     return [trace for one in found for trace in asked(f"{query}/api/traces/{one}")]
 
@@ -52,7 +56,8 @@ def references(span: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 def faults_of(trace: dict[str, Any]) -> list[str]:
     spans, by_id = trace["spans"], {span["spanID"]: span for span in trace["spans"]}
-    faults = [f"{span} is told {times} times, differently" for span, times in Counter(_ids(spans)).items() if times > 1]
+    told = Counter(span["spanID"] for span in spans)
+    faults = [f"span {span} is told {times} times, not alike" for span, times in told.items() if times > 1]
     roots = [span["spanID"] for span in spans if not references(span, "CHILD_OF")]
     if len(roots) != 1:
         faults.append(f"there are {len(roots)} roots")
@@ -80,17 +85,13 @@ def links_of(span: dict[str, Any]) -> list[dict[str, Any]]:
     return references(span, "FOLLOWS_FROM")
 
 
-def _ids(spans: list[dict[str, Any]]) -> list[str]:
-    return [span["spanID"] for span in spans]
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--query", default="http://127.0.0.1:16686", help="where Jaeger answers (%(default)s)")
-    parser.add_argument("--since", default="1h", help="how far back (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=60, help="how far back (%(default)s)")
     parser.add_argument("traces", nargs="*", metavar="TRACE_ID")
     given = parser.parse_args()
-    found = traces(given.query.rstrip("/"), given.traces, given.since)
+    found = traces(given.query.rstrip("/"), given.traces, given.minutes)
     faulty = not found
     for trace in found:
         faults, names = faults_of(trace), Counter(span["operationName"] for span in trace["spans"])
