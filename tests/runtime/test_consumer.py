@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -22,6 +25,7 @@ from anabranch.store.faults import CommitUnknown, Contended, StoreUnavailable
 from anabranch.store.memory import MemoryStore
 from anabranch.store.port import Unit
 from anabranch.telemetry.instruments import Metric
+from anabranch.telemetry.logs import configure_logs
 
 IMPORT = WorkerKind.IMPORT
 
@@ -61,6 +65,32 @@ async def test_with_the_bus_away_work_goes_on(bench: Bench, monkeypatch: pytest.
         await bench.until(lambda: _all_done(bench))
         assert consumer.bus_away
     assert bench.telemetry.measurements.prometheus_text().count("anabranch_bus_mode 0")
+
+
+@pytest.mark.behaviour("FLT-25")
+async def test_what_a_handler_logs_lies_in_the_span_of_its_attempt(bench: Bench) -> None:
+    stream, root = io.StringIO(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    configure_logs("anabranch-import-worker", style="json", stream=stream)
+
+    async def tell(task: Task) -> None:
+        logging.getLogger("anabranch.test").warning("seen by %s", task.claimed.batch)
+        await plan_of()(task)
+
+    try:
+        await bench.start("hr-import")
+        (row,) = bench.batches()
+        async with at_work(bench.consumer(unexpected, plans=tell)):
+            await bench.until(lambda: _all_done(bench))
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (record,) = [one for one in told if one["message"] == f"seen by {row.id}"]
+    attempt = bench.store.tables.attempts[row.id, 1]
+    (execution,) = bench.store.tables.executions.values()
+    assert (record["trace_id"], record["span_id"]) == (execution.trace_id, attempt.span_id)
+    assert (record["batch"], record["phase"], record["attempt"]) == (row.id, "1.import", 1)
 
 
 async def test_a_hint_starts_work_long_before_the_next_poll(bench: Bench) -> None:

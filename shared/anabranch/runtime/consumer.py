@@ -29,10 +29,11 @@ from anabranch.runtime.clock import monotonic
 from anabranch.runtime.division import abandoned, children_of, is_ordered, lone_number, poisoned
 from anabranch.runtime.holding import Hold, Holding
 from anabranch.runtime.relay import Relay
-from anabranch.runtime.reporting import Reporter
+from anabranch.runtime.reporting import Reporter, told_of
 from anabranch.runtime.work import Task
 from anabranch.store.faults import CommitUnknown, Contended, StoreUnavailable
 from anabranch.store.port import Collision, Store
+from anabranch.telemetry.logs import bound
 
 LOG = logging.getLogger("anabranch.worker")
 Handler = Callable[[Task], Awaitable[None]]
@@ -197,7 +198,8 @@ class Consumer:
         started = monotonic()
         self.working = True
         try:
-            outcome = await self._do(claimed, hold)
+            with bound(**told_of(claimed)):
+                outcome = await self._do(claimed, hold)
         except asyncio.CancelledError:
             self._reporter.let_go(claimed)
             raise

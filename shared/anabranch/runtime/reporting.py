@@ -33,6 +33,18 @@ _OUTCOMES: Final = {
 }
 
 
+def told_of(claimed: Claimed) -> dict[str, str | int]:
+    """What every log record written during an attempt carries, so that it is found from the span and the other way."""
+    return {
+        "run": claimed.run,
+        "batch": claimed.batch,
+        "phase": f"{claimed.ordinal}.{claimed.step}",
+        "attempt": claimed.epoch,
+        "trace_id": claimed.trace_id,
+        "span_id": claimed.span_id,
+    }
+
+
 class Reporter:
     """Tells telemetry and the bus what happened to batches, steps and runs."""
 
