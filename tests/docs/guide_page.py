@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 _FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TRACE = re.compile(r"\b[0-9a-f]{32}\b")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
@@ -43,5 +44,5 @@ def parts(page: Path) -> Iterator[ShownFile | ShownCommand]:
 
 def comparable(answer: str) -> str:
     """The answer without what differs from day to day, and without the widths of columns."""
-    lines = _INSTANT.sub("TIME", answer).splitlines()
+    lines = _TRACE.sub("TRACE", _INSTANT.sub("TIME", answer)).splitlines()
     return "\n".join(" ".join(line.split()) for line in lines)

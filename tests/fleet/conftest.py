@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from tests.fleet.sites import (
     open_site,
     organisation,
 )
-from tests.telemetry.collector import Collector
+from tests.telemetry.judge import Judge, Judgement, is_there, judging
 
 from anabranch.runtime.local_servers import LocalServers
 from anabranch.store.overview import RunDetail
@@ -62,6 +63,7 @@ def founded(ground: Ground, bare: str) -> Iterator[Template]:
             await site.staff()
             await site.cycle()
             await site.configure(configuration(ground.project_root, SMALL_BATCH, 50))
+            await asyncio.to_thread(site.fleet.stop)  # gently: a worker found gone would be told of in every copy
             return await site.outcome()
 
     try:
@@ -80,16 +82,17 @@ class Peace(NamedTuple):
     batches: set[int]
     """Every batch that was committed during the week."""
     trace: str
-    collector: Collector
+    seconds: float
+    """How long the cycle took."""
+    judgement: Judgement | None
+    """What was told about it, as a collector understood it; None where there is none for this platform."""
 
 
 @pytest.fixture(scope="session")
-def peace(ground: Ground, founded: Template) -> Peace:
+def peace(ground: Ground, founded: Template, tmp_path_factory: pytest.TempPathFactory) -> Peace:
     """What the first week leaves, and what was told about it."""
-    collector = Collector()
-    collector.start()
 
-    async def play() -> Peace:
+    async def play(judge: Judge | None) -> Peace:
         async with copied_site(ground, founded, settings={}) as site:
             site.write(organisation(1))
             await site.staff()
@@ -103,13 +106,17 @@ def peace(ground: Ground, founded: Template) -> Peace:
                 "SELECT id FROM batch WHERE state = 'done' AND run_id = ANY($1)", numbers
             )
             await asyncio.to_thread(site.fleet.stop)  # gently: what is still to be told is told at the end
-            return Peace(outcome, runs, sums, {row["id"] for row in done}, line.trace_id, collector)
+            judgement = judge.end() if judge is not None else None
+            assert line.ended_at is not None
+            seconds = (line.ended_at - line.requested_at).total_seconds()
+            return Peace(outcome, runs, sums, {row["id"] for row in done}, line.trace_id, seconds, judgement)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
-        found = asyncio.run(play())
-    collector.stop()
-    return found
+    with contextlib.ExitStack() as stack:
+        judge = stack.enter_context(judging(tmp_path_factory.mktemp("judge"))) if is_there() else None
+        if judge is not None:
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", judge.endpoint)
+        return asyncio.run(play(judge))
 
 
 @pytest.fixture

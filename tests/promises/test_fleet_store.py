@@ -153,6 +153,56 @@ async def test_an_expired_call_keeps_its_place_for_whoever_takes_it_over(keeper:
     assert (await take(store, EXPORT)).batch == first.batch
 
 
+# --- processes
+
+
+async def _beat(store: Store, worker: str) -> None:
+    heart = await store.open_heart()
+    await heart.beat(WorkerId(worker), [], LEASE)
+    await heart.close()
+
+
+async def _lost(store: Store) -> list[str]:
+    return [one.worker for one in (await store.sweep(LEASE)).workers_lost]
+
+
+@pytest.mark.behaviour("FLT-7")
+async def test_a_process_that_falls_silent_is_lost_once_and_only_when_others_have_what_it_held(
+    keeper: FleetKeeper, store: Store
+) -> None:
+    for worker in ("w1", "w2"):
+        await store.register_worker(WorkerId(worker), "import", "1", "boot", "host", 1)
+    await start(store, "hr-import")
+    held = await take(store, worker="w1")
+    await keeper.pass_time(LEASE * 2 + 1)
+    await _beat(store, "w2")
+    assert await _lost(store) == []
+    await take(store, batch=held.batch, worker="w2")
+    assert await _lost(store) == ["w1"]
+    assert await _lost(store) == []
+
+
+async def test_a_process_that_is_silent_for_less_than_two_leases_or_has_stopped_is_not_lost(
+    keeper: FleetKeeper, store: Store
+) -> None:
+    for worker in ("w1", "w2"):
+        await store.register_worker(WorkerId(worker), "sync", "1", "boot", "host", 1)
+    await store.worker_state(WorkerId("w2"), "stopped")
+    await keeper.pass_time(LEASE * 2 - 1)
+    assert await _lost(store) == []
+    await keeper.pass_time(2)
+    assert await _lost(store) == ["w1"]
+
+
+async def test_a_process_that_beats_again_can_be_lost_again(keeper: FleetKeeper, store: Store) -> None:
+    await store.register_worker(WorkerId("w1"), "sync", "1", "boot", "host", 1)
+    for _ in range(2):
+        await keeper.pass_time(LEASE * 2 + 1)
+        assert await _lost(store) == ["w1"]
+        await _beat(store, "w1")
+    assert await _lost(store) == []
+
+
 # --- a batch's life
 
 

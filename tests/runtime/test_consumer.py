@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -22,6 +25,7 @@ from anabranch.store.faults import CommitUnknown, Contended, StoreUnavailable
 from anabranch.store.memory import MemoryStore
 from anabranch.store.port import Unit
 from anabranch.telemetry.instruments import Metric
+from anabranch.telemetry.logs import configure_logs
 
 IMPORT = WorkerKind.IMPORT
 
@@ -63,6 +67,32 @@ async def test_with_the_bus_away_work_goes_on(bench: Bench, monkeypatch: pytest.
     assert bench.telemetry.measurements.prometheus_text().count("anabranch_bus_mode 0")
 
 
+@pytest.mark.behaviour("FLT-25")
+async def test_what_a_handler_logs_lies_in_the_span_of_its_attempt(bench: Bench) -> None:
+    stream, root = io.StringIO(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    configure_logs("anabranch-import-worker", style="json", stream=stream)
+
+    async def tell(task: Task) -> None:
+        logging.getLogger("anabranch.test").warning("seen by %s", task.claimed.batch)
+        await plan_of()(task)
+
+    try:
+        await bench.start("hr-import")
+        (row,) = bench.batches()
+        async with at_work(bench.consumer(unexpected, plans=tell)):
+            await bench.until(lambda: _all_done(bench))
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (record,) = [one for one in told if one["message"] == f"seen by {row.id}"]
+    attempt = bench.store.tables.attempts[row.id, 1]
+    (execution,) = bench.store.tables.executions.values()
+    assert (record["trace_id"], record["span_id"]) == (execution.trace_id, attempt.span_id)
+    assert (record["batch"], record["phase"], record["attempt"]) == (row.id, "1.import", 1)
+
+
 async def test_a_hint_starts_work_long_before_the_next_poll(bench: Bench) -> None:
     await bench.start("hr-import")
     await bench.relay.publish()
@@ -84,7 +114,7 @@ async def test_a_hint_about_a_batch_that_is_done_is_acknowledged_and_nothing_els
     async with at_work(bench.consumer(unexpected, idle_poll=3600)):
         await bench.until(lambda: not bench.bus._lanes[IMPORT, False].entries)
     assert bench.store.tables.batches[row.id].epoch == 1
-    assert f"{Metric.HINTS_STALE.value.replace('.', '_')}_total 1" in bench.telemetry.measurements.prometheus_text()
+    assert bench.telemetry.measurements.value(Metric.HINTS_STALE, worker_kind=IMPORT.value) == 1
 
 
 class NewerHints(MemoryBus):

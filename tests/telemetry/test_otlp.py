@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.telemetry.bad_collectors import Badness, bad_collector
 from tests.telemetry.collector import Collector, plain
 
 from anabranch.model.errors import Permanent
 from anabranch.telemetry.instruments import Metric, Span
 from anabranch.telemetry.local import LocalTelemetry
 from anabranch.telemetry.logs import bound, hide_secrets
+from anabranch.telemetry.otlp import OtlpTelemetry
 from anabranch.telemetry.port import SpanStatus, Telemetry
 from anabranch.telemetry.propagation import TraceContext, new_trace
 from anabranch.telemetry.setup import start_telemetry, wanted_signals
@@ -150,6 +153,43 @@ def test_a_dead_collector_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPat
     finished = telemetry.shutdown(deadline=2.0)
     assert time.monotonic() - started < 5
     assert telemetry.shutdown() is finished
+
+
+@pytest.mark.parametrize("badness", Badness)
+def test_an_end_does_not_wait_for_a_collector_that_did_not_take_the_last_export(
+    monkeypatch: pytest.MonkeyPatch, badness: Badness
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    with bad_collector(badness) as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        telemetry = start_telemetry("anabranch-scheduler")
+        assert isinstance(telemetry, OtlpTelemetry)
+        emit(telemetry, new_trace())
+        deadline = time.monotonic() + 30
+        while not telemetry.is_failing("traces"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        stubborn = threading.Event()  # an end that takes no notice of anything, as a library's may
+        monkeypatch.setitem(telemetry._endings, "traces", (lambda: stubborn.wait(60), telemetry._endings["traces"][1]))
+        started = time.monotonic()
+        assert telemetry.shutdown(deadline=60.0) is False
+        assert time.monotonic() - started < 20
+        stubborn.set()
+
+
+@pytest.mark.parametrize("badness", Badness)
+def test_telling_never_waits_for_a_bad_collector(monkeypatch: pytest.MonkeyPatch, badness: Badness) -> None:
+    with bad_collector(badness) as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        telemetry = start_telemetry("anabranch-scheduler")
+        started = time.monotonic()
+        for _ in range(5_000):
+            emit(telemetry, new_trace())
+            telemetry.count(Metric.BATCHES_CLAIMED)
+            logging.getLogger("anabranch.test").warning("told")
+        assert time.monotonic() - started < 30
+        telemetry.shutdown(1.0)
 
 
 def test_telling_after_the_end_does_no_harm(telemetry: Telemetry) -> None:

@@ -47,6 +47,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     previous_span_id: str | None
     """Of the attempt before this one, when the batch was redelivered."""
     lease_until: datetime
+    system_key: str | None = None
+    """The name of `system`, for what is told."""
 
 
 class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +95,15 @@ class Beat(msgspec.Struct, frozen=True):
     lost: frozenset[ClaimId]
 
 
+class LostWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that ended without saying so; when it was last heard of."""
+
+    worker: WorkerId
+    kind: str
+    version: str
+    last_beat: datetime
+
+
 class Swept(msgspec.Struct, frozen=True, kw_only=True):
     """What one round of upkeep did and left to do."""
 
@@ -104,3 +115,5 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     executions_ended: tuple[ExecutionId, ...] = ()
     backends_ended: int = 0
     """Transactions of frozen workers that were cut off."""
+    workers_lost: tuple[LostWorker, ...] = ()
+    """Processes this round found gone; nothing is leased to them any more."""

@@ -21,6 +21,8 @@ from anabranch.protocol.transitions import BATCH, BatchEvent
 
 LEASE_SECONDS: Final = 6.0
 REPUBLISH_AFTER: Final = 30.0
+SILENT_LEASES: Final = 2
+"""After so many leases without a beat, and with nothing in its hands, a process counts as lost."""
 SPREAD: Final = 0.2
 """Jitter: a wait is spread by plus or minus this share."""
 _MARGIN: Final = 1 / 12

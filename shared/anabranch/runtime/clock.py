@@ -1,4 +1,4 @@
-"""The two clocks of a process, neither of which decides anything.
+"""The clock of a process, which decides nothing.
 
 PostgreSQL's time rules every deadline. A process only asks its own clock how much of a lease it may still trust,
 counted from before the request that renewed it, so a wrong or slow clock can make it stop sooner and never hold on
@@ -15,8 +15,3 @@ _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
 def monotonic() -> float:
     """Seconds that only grow, sleep of the machine included where the system can tell."""
     return time.clock_gettime(_BOOTTIME) if _BOOTTIME is not None else time.monotonic()
-
-
-def epoch_ns() -> int:
-    """Wall-clock nanoseconds, for spans and logs alone."""
-    return time.time_ns()

@@ -25,14 +25,15 @@ from anabranch.model.fleet import Claimed
 from anabranch.model.identity import BatchId, ClaimId, RunId, WorkerId
 from anabranch.protocol.batches import Fate, judged
 from anabranch.protocol.claims import backoff
-from anabranch.runtime.clock import epoch_ns, monotonic
+from anabranch.runtime.clock import monotonic
 from anabranch.runtime.division import abandoned, children_of, is_ordered, lone_number, poisoned
 from anabranch.runtime.holding import Hold, Holding
 from anabranch.runtime.relay import Relay
-from anabranch.runtime.reporting import Reporter
+from anabranch.runtime.reporting import Reporter, told_of
 from anabranch.runtime.work import Task
 from anabranch.store.faults import CommitUnknown, Contended, StoreUnavailable
 from anabranch.store.port import Collision, Store
+from anabranch.telemetry.logs import bound
 
 LOG = logging.getLogger("anabranch.worker")
 Handler = Callable[[Task], Awaitable[None]]
@@ -129,6 +130,7 @@ class Consumer:
             await self._take(delivery)
         if not deliveries and self._is_idle():
             self._heard_at = monotonic()
+            await self._reporter.tell()
             while not self._draining.is_set() and await self._claim_and_work(None):
                 self.moved_at = monotonic()
 
@@ -159,14 +161,16 @@ class Consumer:
             return
         taken = await self._claim_and_work(BatchId(delivery.hint.batch))
         if not taken:
-            self._reporter.stale_hint()
+            self._reporter.stale_hint(self._kind.value)
         await self._quietly(self._bus.acknowledge([delivery]))
 
     async def _dispose(self, delivery: Delivery) -> None:
         """What cannot be read is acknowledged; what a newer worker will understand goes back for it (FLT-22)."""
         from anabranch.bus.envelope import UnknownVersion
 
-        if isinstance(delivery.fault, UnknownVersion):
+        unknown = isinstance(delivery.fault, UnknownVersion)
+        self._reporter.faulty_hint(self._kind.value, "unknown_version" if unknown else "malformed")
+        if unknown:
             await self._bus.hand_back([delivery])
             await self._pause(1.0)
         else:
@@ -191,15 +195,20 @@ class Consumer:
     async def _work(self, claimed: Claimed, trusted_until: float) -> Claimed | None:
         """Do one batch to its end; the plan of the next step when it fell to this worker at once."""
         hold = self._holding.add(claimed, trusted_until)
-        started = epoch_ns()
+        started = monotonic()
         self.working = True
         try:
-            outcome = await self._do(claimed, hold)
+            with bound(**told_of(claimed)):
+                outcome = await self._do(claimed, hold)
+        except asyncio.CancelledError:
+            self._reporter.let_go(claimed)
+            raise
         finally:
             self.working = False
             self._holding.remove(claimed.claim)
             self.moved_at = monotonic()
-        self._reporter.batch_ended(claimed, started, outcome)
+        await self._reporter.batch_ended(claimed, outcome, monotonic() - started)
+        self._reporter.looked_up(self._cache.counts)
         if outcome == "lost":
             return None
         return await self._after(claimed, hold.sealed_with)

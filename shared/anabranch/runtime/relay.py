@@ -14,16 +14,22 @@ from anabranch.bus.envelope import Hint, hint_of
 from anabranch.bus.port import Bus
 from anabranch.model.enums import WorkerKind
 from anabranch.store.port import Store
+from anabranch.telemetry.instruments import Metric
+from anabranch.telemetry.local import LocalTelemetry
+from anabranch.telemetry.port import Telemetry
 
 
 class Relay:
     """Publishes due batches; used by every scheduler, and by a worker right after its commit."""
 
-    def __init__(self, store: Store, bus: Bus, *, window: int, republish_after: float) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, *, window: int, republish_after: float, telemetry: Telemetry | None = None
+    ) -> None:
         self._store = store
         self._bus = bus
         self._window = window
         self._republish_after = republish_after
+        self._telemetry = telemetry or LocalTelemetry()
 
     async def publish(self) -> int:
         """Every due batch for which the window has room has a hint on its stream; how many were sent.
@@ -39,7 +45,10 @@ class Relay:
         hints: dict[WorkerKind, list[Hint]] = {}
         for one in due:
             hints.setdefault(one.worker_kind, []).append(hint_of(one, now))
-        return await self._bus.publish(hints)
+        sent = await self._bus.publish(hints)
+        for kind, published in hints.items():
+            self._telemetry.count(Metric.HINTS_PUBLISHED, len(published), worker_kind=kind.value)
+        return sent
 
     async def current_epoch(self) -> int:
         """The bus epoch; raised when the bus has lost its own copy, and given to it again."""

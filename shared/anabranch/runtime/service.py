@@ -93,7 +93,11 @@ class Surroundings:
         )
         await self._greet_bus()
         self.relay = Relay(
-            self.store, self.bus, window=settings.publish_window, republish_after=settings.republish_seconds
+            self.store,
+            self.bus,
+            window=settings.publish_window,
+            republish_after=settings.republish_seconds,
+            telemetry=self.telemetry,
         )
         self.reporter = Reporter(self.telemetry, self.store.overview, self.bus)
         await self.store.register_worker(
@@ -182,6 +186,7 @@ async def run_worker(settings: ServiceSettings, name: str, kind: WorkerKind, han
         await around.serve_health(lambda: _alive(consumers), lambda: _worker_ready(around, consumers))
         LOG.info("%s is ready as %s", name, around.worker)
         await run_until_signal(around, consumers)
+        await around.reporter.tell()
         with contextlib.suppress(BusUnavailable):
             for consumer in consumers:
                 await around.bus.leave(kind, consumer.name)

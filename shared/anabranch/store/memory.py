@@ -18,10 +18,11 @@ from msgspec.structs import replace
 
 from anabranch.model.enums import BatchState, ExecutionState, FailedReason, HoldState, RunState
 from anabranch.model.errors import Permanent
-from anabranch.model.fleet import Beat, Swept
+from anabranch.model.fleet import Beat, LostWorker, Swept
 from anabranch.model.identity import ClaimId, ExecutionId, RunId, WorkerId
 from anabranch.model.registry import Revision
 from anabranch.protocol import runs
+from anabranch.protocol.claims import SILENT_LEASES
 from anabranch.protocol.runs import RunRecord
 from anabranch.store.memory_barriers import MemoryBarriers
 from anabranch.store.memory_reading_sync import MemoryReader
@@ -146,12 +147,14 @@ class MemoryStore(MemoryBarriers):
         ended = [run.id for run in self._in_state(RunState.CANCELLING) if self.end_run(run)]
         executions = self._advance_executions()
         started = self._start_due_runs()
+        lost = self._lose_workers(now, SILENT_LEASES * lease)
         self._forget_workers(now)
         return Swept(
             steps_due=tuple(self._steps_due()),
             runs_started=tuple(started),
             runs_ended=tuple(ended),
             executions_ended=tuple(executions),
+            workers_lost=tuple(lost),
         )
 
     def _in_state(self, *states: RunState) -> list[RunRecord]:
@@ -210,6 +213,16 @@ class MemoryStore(MemoryBarriers):
             self.tables.executions.put(execution.id, begun)
         self.count_populations(running)
         self.open_step(running, 1, secrets.token_hex(8), secrets.token_hex(8))
+
+    def _lose_workers(self, now: datetime, silent: float) -> list[LostWorker]:
+        holding = {row.owner for row in self.tables.batches.values() if row.state is BatchState.LEASED}
+        lost = []
+        for worker, row in list(self.tables.workers.items()):
+            silence = (now - row.last_beat).total_seconds()
+            if row.state in {"running", "draining"} and silence > silent and worker not in holding:
+                self.tables.workers.put(worker, replace(row, state="lost"))
+                lost.append(LostWorker(worker=worker, kind=row.kind, version=row.version, last_beat=row.last_beat))
+        return lost
 
     def _forget_workers(self, now: datetime) -> None:
         holding = {row.owner for row in self.tables.batches.values() if row.state is BatchState.LEASED}

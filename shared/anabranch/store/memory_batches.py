@@ -58,7 +58,8 @@ class MemoryBatches(Keeping):
         now, held = self.clock(), set[ClaimId]()
         row = self.tables.workers.get(worker)
         if row is not None:
-            self.tables.workers.put(worker, replace(row, last_beat=now))
+            state = "running" if row.state == "lost" else row.state
+            self.tables.workers.put(worker, replace(row, state=state, last_beat=now))
         for batch in self.tables.batches.values():
             claim = batch.claim
             if batch.state is not BatchState.LEASED or batch.owner != worker or claim is None or claim not in wanted:
@@ -182,6 +183,7 @@ class MemoryBatches(Keeping):
             step_span_id=step.span_id,
             previous_span_id=before.span_id if before is not None else None,
             lease_until=lease_until,
+            system_key=self.tables.systems[batch.system].key if batch.system is not None else None,
         )
 
     # --- what a holder does

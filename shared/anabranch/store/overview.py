@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from anabranch.model.enums import RunKind, RunState, WorkerKind
-from anabranch.model.identity import BatchId, ExecutionId, RunId
+from anabranch.model.identity import BatchId, ExecutionId, RunId, WorkerId
 from anabranch.protocol.steps import STEPS
 from anabranch.store.faults import translated
 from anabranch.store.sql_files import sql
@@ -37,6 +37,8 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     config_version: int
     step: str | None
+    trace_id: str
+    """Of its execution; every span of the run is in that trace."""
     span_id: str
     requested_at: datetime
     started_at: datetime | None
@@ -94,6 +96,37 @@ class ExecutionLine(msgspec.Struct, frozen=True, kw_only=True):
     requested_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+
+
+class AttemptLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at a batch, with all its span tells; `previous_span_id` is that of the attempt before."""
+
+    batch: BatchId
+    epoch: int
+    worker: WorkerId
+    span_id: str
+    previous_span_id: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    run: RunId
+    ordinal: int
+    step: str
+    role: str
+    worker_kind: WorkerKind
+    total: int
+    system: str | None
+    kind: RunKind
+    trace_id: str
+    step_span_id: str
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """A `step`, `run` or `execution` that has ended; `ordinal` is 0 but for steps."""
+
+    what: str
+    id: int
+    ordinal: int
 
 
 class WorkerLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +242,28 @@ class Overview:
     async def runs_of(self, execution: ExecutionId) -> list[RunLine]:
         """The runs of an execution, in order of group and place."""
         return [_run(row) for row in await self._fetch("list_runs_in_execution", execution)]
+
+    async def attempt(self, batch: BatchId, epoch: int) -> AttemptLine | None:
+        """One attempt at a batch; None when there is none of that number."""
+        found = await self._attempts([batch], [epoch])
+        return found[0] if found else None
+
+    async def attempts_of(self, worker: WorkerId, after: datetime) -> list[AttemptLine]:
+        """Attempts of the process that ended after that moment, whoever ended them."""
+        rows = await self._fetch("find_attempts_of_worker", worker, after)
+        return await self._attempts([row["batch_id"] for row in rows], [row["epoch"] for row in rows])
+
+    async def endings(self, after: datetime, until: datetime) -> list[Ending]:
+        """What ended between two moments, whoever ended it."""
+        return [
+            Ending(row["what"], row["id"], row["ordinal"]) for row in await self._fetch("find_endings", after, until)
+        ]
+
+    async def _attempts(self, batches: list[BatchId], epochs: list[int]) -> list[AttemptLine]:
+        return [
+            AttemptLine(**{**row, "worker_kind": WorkerKind(row["worker_kind"]), "kind": RunKind(row["kind"])})
+            for row in await self._fetch("list_attempts", batches, epochs)
+        ]
 
     async def workers(self) -> list[WorkerLine]:
         """Every process that was heard of in the last hour."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from anabranch.model.fleet import Swept
 from anabranch.model.identity import RunId
+from anabranch.protocol.claims import SILENT_LEASES
 from anabranch.store.endings import end_runs
 from anabranch.store.executions import advance_executions, start_due_runs
 from anabranch.store.faults import translated
 from anabranch.store.guards import expire_holds
 from anabranch.store.sql_files import sql
-from anabranch.store.workers import end_frozen_backends, forget_workers
+from anabranch.store.workers import end_frozen_backends, forget_workers, lose_workers
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Executor, Pool
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 async def sweep(pool: Pool, lease: float) -> Swept:
     """Frozen transactions are cut off, overdue runs end, expired holds count as rejected, ending runs end, executions
-    move on, due runs start; the steps that may close are named."""
+    move on, due runs start, silent processes are listed as lost; the steps that may close are named."""
     with translated("sweep"):
         cut_off = await end_frozen_backends(pool, lease)
         await pool.execute(sql("fail_overdue_runs"))
@@ -32,6 +33,7 @@ async def sweep(pool: Pool, lease: float) -> Swept:
         runs_ended = await end_runs(pool)
         executions_ended = await advance_executions(pool)
         started = await start_due_runs(pool)
+        lost = await lose_workers(pool, SILENT_LEASES * lease)
         await forget_workers(pool)
         return Swept(
             steps_due=tuple(await steps_due(pool)),
@@ -39,6 +41,7 @@ async def sweep(pool: Pool, lease: float) -> Swept:
             runs_ended=tuple(runs_ended),
             executions_ended=tuple(executions_ended),
             backends_ended=cut_off,
+            workers_lost=tuple(lost),
         )
 
 

@@ -2,14 +2,15 @@
 
 A worker's row is written by that process alone: when it starts, and by every beat of its heartbeat. A process that
 beats no more for one lease while it has a transaction open is frozen, and its peers end that transaction: the server's
-own time-outs do not reach a backend that waits inside a COPY. A row that nobody has written for an hour is forgotten.
+own time-outs do not reach a backend that waits inside a COPY. One that is silent for two leases and whose batches
+others have taken over is lost; a row that nobody has written for an hour is forgotten.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.model.fleet import Beat
+from anabranch.model.fleet import Beat, LostWorker
 from anabranch.model.identity import ClaimId, WorkerId
 from anabranch.store.faults import translated
 from anabranch.store.pool import APPLICATION, COMMITTING, connect
@@ -41,6 +42,12 @@ async def end_frozen_backends(executor: Executor, lease: float) -> int:
     Only connections of listed workers to this database are touched. How many were ended (FLT-7).
     """
     return int(await executor.fetchval(sql("end_frozen_backends"), lease, APPLICATION, COMMITTING))
+
+
+async def lose_workers(executor: Executor, silent: float) -> list[LostWorker]:
+    """Processes that have been silent for so many seconds and hold nothing are listed as `lost`; those it became just
+    now. One that was only frozen is `running` again with its next beat."""
+    return [LostWorker(**row) for row in await executor.fetch(sql("lose_workers"), silent)]
 
 
 async def forget_workers(executor: Executor) -> None:

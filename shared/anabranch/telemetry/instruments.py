@@ -32,7 +32,6 @@ class Metric(StrEnum):
     BATCHES_DEAD = "anabranch.batches.dead"
     BATCH_DURATION = "anabranch.batch.duration"
     OBJECTS_PROCESSED = "anabranch.objects.processed"
-    ROWS_WRITTEN = "anabranch.rows.written"
     RUNS_ENDED = "anabranch.runs.ended"
     RUN_DURATION = "anabranch.run.duration"
     HINTS_PUBLISHED = "anabranch.hints.published"
@@ -44,7 +43,6 @@ class Metric(StrEnum):
     LOOKUP_HITS = "anabranch.lookup_cache.hits"
     LOOKUP_MISSES = "anabranch.lookup_cache.misses"
     LOOKUP_ERRORS = "anabranch.lookup_cache.errors"
-    PROGRESS_FAILURES = "anabranch.progress.failures"
     LEADER = "anabranch.scheduler.leader"
     TELEMETRY_DROPPED = "anabranch.telemetry.dropped"
 
@@ -78,7 +76,6 @@ METRICS: Final[dict[Metric, Instrument]] = {
     Metric.BATCHES_DEAD: Instrument(_COUNTER, "{batch}", "Batches given up; they wait for a person.", _WHERE),
     Metric.BATCH_DURATION: Instrument(_HISTOGRAM, "s", "From claim to the end of the attempt.", (*_WHERE, "outcome")),
     Metric.OBJECTS_PROCESSED: Instrument(_COUNTER, "{object}", "Objects of committed batches.", _WHERE),
-    Metric.ROWS_WRITTEN: Instrument(_COUNTER, "{row}", "Rows written by committed batches.", ("worker_kind", "table")),
     Metric.RUNS_ENDED: Instrument(_COUNTER, "{run}", "Runs that reached a final state.", ("kind", "system", "state")),
     Metric.RUN_DURATION: Instrument(_HISTOGRAM, "s", "From start to final state.", ("kind", "system", "state")),
     Metric.HINTS_PUBLISHED: Instrument(_COUNTER, "{hint}", "Hints put on a stream.", ("worker_kind",)),
@@ -89,12 +86,13 @@ METRICS: Final[dict[Metric, Instrument]] = {
         _COUNTER, "{hint}", "Stream entries that are no hint, or of an unknown version.", ("worker_kind", "fault")
     ),
     Metric.QUEUE_DEPTH: Instrument(_GAUGE, "{batch}", "What waits or is in work (XLEN, both lanes).", ("worker_kind",)),
-    Metric.QUEUE_OLDEST_AGE: Instrument(_GAUGE, "s", "Age of the oldest batch that is due.", ("worker_kind",)),
+    Metric.QUEUE_OLDEST_AGE: Instrument(
+        _GAUGE, "s", "Age of the oldest unfinished batch; 0 when none is due.", ("worker_kind",)
+    ),
     Metric.BUS_MODE: Instrument(_GAUGE, "1", "1 while work comes by streams, 0 while PostgreSQL is polled.", ()),
     Metric.LOOKUP_HITS: Instrument(_COUNTER, "{key}", "Match keys found in the lookup cache."),
     Metric.LOOKUP_MISSES: Instrument(_COUNTER, "{key}", "Match keys asked of PostgreSQL after the lookup cache."),
     Metric.LOOKUP_ERRORS: Instrument(_COUNTER, "{request}", "Requests the lookup cache did not answer in time."),
-    Metric.PROGRESS_FAILURES: Instrument(_COUNTER, "{update}", "Progress updates that could not be written."),
     Metric.LEADER: Instrument(_GAUGE, "1", "1 while this scheduler holds the lead."),
     Metric.TELEMETRY_DROPPED: Instrument(_COUNTER, "{item}", "Spans and figures that could not be taken.", ("reason",)),
 }

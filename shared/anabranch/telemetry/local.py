@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from anabranch.telemetry.instruments import METRICS, Metric, Shape, Span
 from anabranch.telemetry.measurements import Measurements, labels_of
-from anabranch.telemetry.port import AttributeValue, SpanStatus
+from anabranch.telemetry.port import AttributeValue, SpanStatus, Teller
 from anabranch.telemetry.propagation import TraceContext
 
 
@@ -19,6 +19,10 @@ class LocalTelemetry:
     @property
     def measurements(self) -> Measurements:
         return self._measurements
+
+    @property
+    def wants_spans(self) -> bool:
+        return False
 
     def emit_span(
         self,
@@ -33,6 +37,7 @@ class LocalTelemetry:
         status: SpanStatus = SpanStatus.UNSET,
         message: str = "",
         links: Sequence[TraceContext] = (),
+        teller: Teller | None = None,
     ) -> None:
         return None
 

@@ -88,14 +88,15 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """`time level service: message  field=value ..`, the exception below it."""
+    """`time level service: message  field=value ..`, the exception below it. For eyes: ids of traces are left out."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = "".join(f" {name}={mask(str(value))}" for name, value in fields_of(record).items())
+        told = {name: value for name, value in fields_of(record).items() if name not in {"trace_id", "span_id"}}
+        fields = "".join(f" {name}={mask(str(value))}" for name, value in told.items())
         message = mask(record.getMessage()).replace("\n", "\\n")
         line = f"{_instant(record)} {record.levelname:<7} {self._service}: {message}{' ' if fields else ''}{fields}"
         return f"{line}\n{mask(self.formatException(record.exc_info))}" if record.exc_info else line

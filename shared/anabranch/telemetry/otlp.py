@@ -5,7 +5,8 @@ whoever ends the row hands over the finished span. So no tracer is used; the fin
 a tracer would have used, which queues it and sends it from its own thread.
 
 A collector that is down must not hold up a stop. Each signal's shutdown may take many seconds then, whatever limit it
-is given, so they run side by side in threads that are left behind when the deadline has come.
+is given, so they run side by side in threads that are left behind when the deadline has come, or soon where the last
+export has failed already: who does not listen now will not listen in three seconds.
 """
 
 from __future__ import annotations
@@ -45,12 +46,16 @@ from opentelemetry.trace import (
 from anabranch.telemetry.instruments import DURATION_BOUNDS, METRICS, Metric, Shape, Span
 from anabranch.telemetry.local import LocalTelemetry
 from anabranch.telemetry.logs import FieldsOf, fields_of, mask
-from anabranch.telemetry.port import AttributeValue, SpanStatus
+from anabranch.telemetry.port import AttributeValue, SpanStatus, Teller
 from anabranch.telemetry.propagation import TraceContext
 
 EXPORT_TIMEOUT_S: Final = 3.0
 """Where `OTEL_EXPORTER_OTLP_TIMEOUT` says nothing: the library's own 10 s outlast a grace period."""
 
+_PATIENCE_S: Final = 0.5
+"""So long an end waits for a collector that did not take the last export."""
+_LAST_WORDS_S: Final = 0.2
+_MANY_TELLERS: Final = 100
 _STATUS: Final = {
     SpanStatus.UNSET: StatusCode.UNSET,
     SpanStatus.OK: StatusCode.OK,
@@ -64,9 +69,9 @@ class OtlpTelemetry(LocalTelemetry):
 
     def __init__(self, service_name: str, instance: str, version: str, signals: frozenset[str]) -> None:
         super().__init__()
-        self._resource = Resource.create(_resource_attributes(service_name, instance, version))
-        self._scope = InstrumentationScope("anabranch", version or None)
-        self._endings: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {}
+        self._sources = _Sources(Teller(service_name, instance, version))
+        self._resource, self._scope = self._sources[None]
+        self._endings: dict[str, tuple[Callable[[], object], _Watched]] = {}
         self._ended: bool | None = None
         self._spans: BatchSpanProcessor | None = None
         self._instruments: dict[Metric, Any] = {}
@@ -77,6 +82,10 @@ class OtlpTelemetry(LocalTelemetry):
             self._start_metrics()
         if "logs" in signals:
             self._start_logs()
+
+    @property
+    def wants_spans(self) -> bool:
+        return self._spans is not None and self._ended is None
 
     def emit_span(
         self,
@@ -91,10 +100,12 @@ class OtlpTelemetry(LocalTelemetry):
         status: SpanStatus = SpanStatus.UNSET,
         message: str = "",
         links: Sequence[TraceContext] = (),
+        teller: Teller | None = None,
     ) -> None:
         if self._spans is None or self._ended is not None:
             return
         try:
+            resource, scope = self._sources[teller]
             context = _context(trace_id, span_id)
             if self._sampler.should_sample(None, context.trace_id, name.value).decision is Decision.DROP:
                 return
@@ -102,14 +113,14 @@ class OtlpTelemetry(LocalTelemetry):
                 name=name.value,
                 context=context,
                 parent=_context(trace_id, parent_span_id) if parent_span_id else None,
-                resource=self._resource,
+                resource=resource,
                 attributes={key: _plain(value) for key, value in (attributes or {}).items() if value is not None},
                 links=[Link(_context(link.trace_id, link.span_id)) for link in links],
                 kind=SpanKind.CONSUMER if name in _CONSUMERS else SpanKind.INTERNAL,
                 status=Status(_STATUS[status], mask(message) if status is SpanStatus.ERROR and message else None),
                 start_time=start,
                 end_time=max(start, end),
-                instrumentation_scope=self._scope,
+                instrumentation_scope=scope,
             )
             self._spans.on_end(span)
         except Exception:  # telling never stops work; the counter tells that something was not told
@@ -134,23 +145,40 @@ class OtlpTelemetry(LocalTelemetry):
         if self._log_handler is not None:
             logging.getLogger().removeHandler(self._log_handler)
         until = time.monotonic() + deadline
-        threads = []
+        threads = {}
         for signal, (finish, _) in self._endings.items():
-            thread = threading.Thread(target=_quietly(finish), name=f"end of {signal}", daemon=True)
+            threads[signal] = thread = threading.Thread(target=_quietly(finish), name=f"end of {signal}", daemon=True)
             thread.start()
-            threads.append(thread)
-        self._ended = _all_done(threads, until - min(1.0, deadline / 4))
+        self._ended = self._wait(threads, until - min(1.0, deadline / 4))
         if not self._ended:
-            for _, give_up in self._endings.values():
-                threading.Thread(target=_quietly(give_up), name="giving up", daemon=True).start()
-            _all_done(threads, until)
+            for _, exporter in self._endings.values():
+                threading.Thread(target=_quietly(exporter.give_up), name="giving up", daemon=True).start()
+            for thread in threads.values():
+                thread.join(max(0.0, min(until - time.monotonic(), _LAST_WORDS_S)))
         return self._ended
+
+    def _wait(self, threads: Mapping[str, threading.Thread], until: float) -> bool:
+        """True once all have ended; False at the deadline, or earlier when those that have not ended are hopeless."""
+        patient_until = time.monotonic() + _PATIENCE_S
+        while alive := [signal for signal, thread in threads.items() if thread.is_alive()]:
+            now = time.monotonic()
+            if now >= until or (now >= patient_until and all(self.is_failing(signal) for signal in alive)):
+                return False
+            threads[alive[0]].join(0.02)
+        return True
+
+    def is_failing(self, signal: str) -> bool:
+        """Whether the last export failed; a signal that was never exported goes by the others."""
+        own = self._endings[signal][1].failing
+        if own is not None:
+            return own
+        return any(exporter.failing for _, exporter in self._endings.values())
 
     def _start_traces(self) -> None:
         exporter = OTLPSpanExporter(timeout=_timeout("TRACES"))
         self._sampler = TracerProvider(resource=self._resource, shutdown_on_exit=False).sampler
         self._spans = BatchSpanProcessor(exporter)
-        self._endings["traces"] = (self._spans.shutdown, exporter.shutdown)
+        self._endings["traces"] = (self._spans.shutdown, _Watched(exporter))
 
     def _start_metrics(self) -> None:
         exporter = OTLPMetricExporter(timeout=_timeout("METRICS"))
@@ -168,7 +196,7 @@ class OtlpTelemetry(LocalTelemetry):
                     self._instruments[metric] = meter.create_histogram(
                         **about, explicit_bucket_boundaries_advisory=DURATION_BOUNDS
                     )
-        self._endings["metrics"] = (provider.shutdown, exporter.shutdown)
+        self._endings["metrics"] = (provider.shutdown, _Watched(exporter))
 
     def _start_logs(self) -> None:
         exporter = OTLPLogExporter(timeout=_timeout("LOGS"))
@@ -176,7 +204,7 @@ class OtlpTelemetry(LocalTelemetry):
         provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
         self._log_handler = OtlpLogHandler(provider)
         logging.getLogger().addHandler(self._log_handler)
-        self._endings["logs"] = (provider.shutdown, exporter.shutdown)
+        self._endings["logs"] = (provider.shutdown, _Watched(exporter))
 
     def _hand_over(self, metric: Metric, shape: Shape, verb: str, value: float, attributes: dict[str, object]) -> None:
         instrument = self._instruments.get(metric)
@@ -187,6 +215,40 @@ class OtlpTelemetry(LocalTelemetry):
             getattr(instrument, verb)(value, told)
         except Exception:  # telling never stops work; the counter tells that something was not told
             self.dropped("metric")
+
+
+class _Watched:
+    """An exporter of which one can ask whether its last export arrived."""
+
+    def __init__(self, exporter: Any) -> None:
+        self.failing: bool | None = None
+        """None before the first export."""
+        self.give_up: Callable[[], object] = exporter.shutdown
+        self._export = exporter.export
+        exporter.export = self._watch  # in its place: the three exporters share no class one could derive from
+
+    def _watch(self, *given: Any, **more: Any) -> Any:
+        result = self._export(*given, **more)
+        self.failing = result.name != "SUCCESS"
+        return result
+
+
+class _Sources(dict[Teller | None, tuple[Resource, InstrumentationScope]]):
+    """What a collector is told about each teller, made when it first tells something; None is this process."""
+
+    def __init__(self, own: Teller) -> None:
+        super().__init__()
+        self._own = own
+
+    def __missing__(self, teller: Teller | None) -> tuple[Resource, InstrumentationScope]:
+        about = teller or self._own
+        if len(self) > _MANY_TELLERS:
+            self.clear()
+        self[teller] = made = (
+            Resource.create(_resource_attributes(about.service, about.instance, about.version or self._own.version)),
+            InstrumentationScope("anabranch", about.version or self._own.version or None),
+        )
+        return made
 
 
 class OtlpLogHandler(logging.Handler):
@@ -282,9 +344,3 @@ def _quietly(ending: Callable[[], object]) -> Callable[[], None]:
             logging.getLogger(__name__).warning("telemetry did not end cleanly: %s", error)
 
     return run
-
-
-def _all_done(threads: Sequence[threading.Thread], until: float) -> bool:
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
-    return not any(thread.is_alive() for thread in threads)

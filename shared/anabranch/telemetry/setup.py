@@ -14,6 +14,7 @@ from typing import Final
 
 from anabranch.model.errors import Permanent
 from anabranch.telemetry.local import LocalTelemetry
+from anabranch.telemetry.logs import mask
 from anabranch.telemetry.port import Telemetry
 
 _ENDPOINTS: Final = {
@@ -38,6 +39,13 @@ def start_telemetry(service_name: str, *, instance: str = "", version: str = "")
     from anabranch.telemetry.otlp import OtlpTelemetry
 
     return OtlpTelemetry(service_name, instance, version, signals)
+
+
+def where_traces_go(environ: Mapping[str, str]) -> str | None:
+    """The address spans are sent to, without secrets; None when they are not sent. Raises as `start_telemetry`."""
+    if "traces" not in wanted_signals(environ):
+        return None
+    return mask(environ.get(_ENDPOINTS["traces"]) or environ["OTEL_EXPORTER_OTLP_ENDPOINT"])
 
 
 def wanted_signals(environ: Mapping[str, str]) -> frozenset[str]:

@@ -18,7 +18,7 @@ from anabranch.model.identity import BatchId, RunId, WorkerId
 from anabranch.runtime.service import Surroundings
 from anabranch.scheduler.handler import Publishing, Sweep, Watch
 from anabranch.scheduler.settings import Settings
-from anabranch.store.overview import DeadLine, Overview
+from anabranch.store.overview import DeadLine, Overview, QueueLine
 
 SETTINGS = Settings(
     database_url="postgresql://nobody@127.0.0.1/nothing", redis_url="redis://127.0.0.1", lease_seconds=LEASE
@@ -34,6 +34,9 @@ class Overseen:
 
     async def dead_batches(self) -> list[DeadLine]:
         return self.dead
+
+    async def queue(self) -> list[QueueLine]:
+        return []
 
     async def run(self, run: RunId) -> None:
         return None

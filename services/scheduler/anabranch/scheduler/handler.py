@@ -18,7 +18,7 @@ from anabranch.model.errors import Retryable
 from anabranch.model.fleet import Swept
 from anabranch.runtime.clock import monotonic
 from anabranch.runtime.service import Surroundings
-from anabranch.runtime.spans import execution_span, run_span
+from anabranch.runtime.spans import execution_span, run_span, spans_left_behind
 from anabranch.scheduler.settings import Settings
 from anabranch.store.overview import Overview
 from anabranch.store.port import Store
@@ -92,6 +92,9 @@ class Sweep(_Every):
             await run_span(telemetry, overview, run)
         for execution in swept.executions_ended:
             await execution_span(telemetry, overview, execution)
+        for lost in swept.workers_lost:
+            LOG.warning("%s has fallen silent; others have taken over what it held", lost.worker)
+            await spans_left_behind(telemetry, overview, lost, self._settings.lease_seconds)
         if swept.backends_ended:
             LOG.warning("%d transactions of workers that froze were cut off", swept.backends_ended)
 
@@ -103,9 +106,8 @@ class Publishing(_Every):
         super().__init__(around, min(0.25, settings.sweep_seconds))
 
     async def round(self) -> None:
-        sent = await self.around.relay.publish()
+        await self.around.relay.publish()
         telemetry = self.around.telemetry
-        telemetry.count(Metric.HINTS_PUBLISHED, sent)
         for kind in WorkerKind:
             telemetry.gauge(Metric.QUEUE_DEPTH, await self.around.bus.depth(kind), worker_kind=kind.value)
 
@@ -119,11 +121,18 @@ class Watch(_Every):
     async def round(self) -> None:
         bus = self.around.bus
         try:
+            await self._show_age()
             for kind in WorkerKind:
                 await self._tidy(bus, kind)
             await self._show_dead(bus)
         except BusUnavailable as fault:
             LOG.debug("%s", fault)
+
+    async def _show_age(self) -> None:
+        queue = await self.around.store.overview.queue()
+        for kind in WorkerKind:
+            ages = [line.oldest_seconds for line in queue if line.worker_kind is kind and line.due]
+            self.around.telemetry.gauge(Metric.QUEUE_OLDEST_AGE, max(ages, default=0.0), worker_kind=kind.value)
 
     async def _tidy(self, bus: Bus, kind: WorkerKind) -> None:
         """The hints a consumer that is gone had pending are deleted, for its rows are published again when due; then

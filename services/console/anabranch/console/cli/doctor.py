@@ -175,7 +175,7 @@ def _configuration(revisions: list[Any]) -> Finding:
 
 
 def _workers(workers: list[WorkerLine]) -> list[Finding]:
-    beating = [one for one in workers if one.state != "stopped" and one.silent_seconds < _SILENT_SECONDS]
+    beating = [one for one in workers if one.state in {"running", "draining"} and one.silent_seconds < _SILENT_SECONDS]
     counts = {kind: sum(one.kind == kind for one in beating) for kind in ("scheduler", "import", "sync", "export")}
     shown = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     missing = [kind for kind, count in counts.items() if not count]
@@ -184,7 +184,7 @@ def _workers(workers: list[WorkerLine]) -> list[Finding]:
         findings = [_finding("workers", f"beating: {shown}", verdict="wrong", repair=repair)]
     else:
         findings = [_finding("workers", f"beating: {shown}")]
-    silent = [one for one in workers if one.state == "running" and one.silent_seconds >= _SILENT_SECONDS]
+    silent = [one for one in workers if one.state in {"running", "lost"} and one.silent_seconds >= _SILENT_SECONDS]
     findings += [
         _finding(
             "worker",

@@ -132,6 +132,7 @@ def _text(found: RunDetail) -> str:
         ("ended", cell(line.ended_at)),
         ("totals", cell(line.totals)),
         ("message", cell(line.message)),
+        ("trace", line.trace_id),
     ]
     parts = ["\n".join(f"{name:<9} {value}" for name, value in facts)]
     steps = [

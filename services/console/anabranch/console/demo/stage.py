@@ -61,6 +61,7 @@ class CycleResult(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: float
     runs: list[RunResult]
+    trace_id: str
 
 
 def configuration_directory() -> Path:
@@ -174,7 +175,9 @@ class Stage:
                 raise DemoFailed(f"the figures of {run.profile} do not add up: {'; '.join(faults)}")
         begun = min(run.started_at for run in runs if run.started_at is not None)
         ended = max(run.ended_at for run in runs if run.ended_at is not None)
-        return CycleResult(seconds=(ended - begun).total_seconds(), runs=[_run_result(run) for run in runs])
+        return CycleResult(
+            seconds=(ended - begun).total_seconds(), runs=[_run_result(run) for run in runs], trace_id=runs[0].trace_id
+        )
 
     def file_hash(self) -> dict[str, str]:
         """Target file to the SHA-256 of its bytes: the sibling of the state hash."""

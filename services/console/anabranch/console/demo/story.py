@@ -24,6 +24,7 @@ from anabranch.console.demo.showing import Showing
 from anabranch.console.demo.stage import CycleResult, DemoFailed, Stage, configuration_directory
 from anabranch.console.local_fleet import LocalFleet
 from anabranch.runtime.local_servers import LocalServers
+from anabranch.telemetry.setup import where_traces_go
 
 _SERVERS: Final = ".anabranch"
 _SMALL_BATCH: Final = 250
@@ -55,6 +56,7 @@ def play(wish: Wish, showing: Showing) -> None:
     for variable in ("ANABRANCH_DATABASE_URL", "ANABRANCH_REDIS_URL"):
         if os.environ.pop(variable, None) is not None:
             showing.say(f"{variable} is not used: a demonstration has servers of its own")
+    traces = where_traces_go(os.environ)
     begun = time.monotonic()
     directory = _fresh(wish.directory)
     showing.say(f"{wish.people:,} people, seed {wish.seed}, in {directory}")
@@ -63,6 +65,8 @@ def play(wish: Wish, showing: Showing) -> None:
     try:
         with servers:
             showing.say(servers.describe())
+            if traces is not None:
+                showing.say(f"spans, metrics and logs go to {traces}; each cycle is one trace there")
             story = _Story(wish, showing, directory, servers)
             story.play()
     except DemoFailed as fault:
@@ -72,7 +76,7 @@ def play(wish: Wish, showing: Showing) -> None:
             LocalServers.stop_detached(directory / _SERVERS, purge=True)
     if not wish.keep:
         shutil.rmtree(directory / _SERVERS, ignore_errors=True)
-    story.sum_up(time.monotonic() - begun)
+    story.sum_up(time.monotonic() - begun, traces)
 
 
 def _fresh(wished: Path | None) -> Path:
@@ -102,6 +106,7 @@ class _Story:
         self._servers = servers
         self._logs = logs
         self._results: list[tuple[str, CycleResult]] = []
+        self._traces: list[tuple[str, str]] = []
         self._hash = ""
 
     def play(self) -> None:
@@ -138,6 +143,7 @@ class _Story:
     def _keep(self, name: str, result: CycleResult) -> None:
         self._showing.table(result)
         self._results.append((name, result))
+        self._traces.append((name, result.trace_id))
 
     def _second_week(self, first: Organisation) -> Organisation:
         second, week = self._week(first, 2)
@@ -173,7 +179,8 @@ class _Story:
         )
         self._showing.say("  the same week again, undisturbed, on a copy made before it, with one sync worker:")
         with copy.fleet(sync_workers=1), self._showing.watch() as watching:
-            asyncio.run(copy.play(watching.see, now))
+            undisturbed = asyncio.run(copy.play(watching.see, now))
+        self._traces.append(("3, undisturbed", undisturbed.trace_id))
         self._compare(copy)
 
     def _disturbed(self, fleet: LocalFleet, now: datetime) -> tuple[CycleResult, Killing]:
@@ -232,7 +239,7 @@ class _Story:
         self._showing.say("  rows written to connector spaces, metaverse, pending exports and history: 0")
         self._showing.say("  target files: untouched; state hash: unchanged")
 
-    def sum_up(self, seconds: float) -> None:
+    def sum_up(self, seconds: float, traces: str | None) -> None:
         say, here = self._showing.say, _relative(self._directory)
         self._showing.title("Summary")
         for name, result in self._results:
@@ -250,6 +257,11 @@ class _Story:
         say(f"Files:  {here}/data  what HR and the training office exported")
         say(f"        {here}/out   directory.ldif and phonebook.csv, as the fleet wrote them")
         say()
+        if traces is not None:
+            say(f"Traces at {traces}, to be looked up by their ids (service anabranch-scheduler):")
+            for name, trace_id in self._traces:
+                say(f"        {trace_id}  cycle {name}")
+            say()
         command = _command()
         say("Try next:")
         say(f"  less {here}/out/directory.ldif")
