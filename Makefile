@@ -35,7 +35,7 @@ docs: environment ## Write the generated pages of docs/reference anew
 coverage-of-behaviours: environment ## List which specified behaviours a test proves, and which none does
 	@$(BIN)/python tools/coverage_of_behaviours.py $(ARGS)
 
-lock: ## Resolve requirements-dev.lock anew (ARGS=--upgrade for newer versions)
+lock: ## Resolve the lock files anew (ARGS=--upgrade for newer versions)
 	@python=$$(PYTHON="$(PYTHON)" sh tools/find_python.sh) && "$$python" tools/lock.py $(ARGS)
 
 environment: ## Create or refresh .venv (done by the others by themselves)
