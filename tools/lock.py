@@ -1,9 +1,9 @@
 """The lock files, resolved anew, each package with its hashes.
 
 `requirements-dev.lock` is for developers: one file for every supported Python and platform. What the container image
-holds follows from it, in the same versions: `deploy/requirements.lock` is what the program needs,
-`deploy/requirements-build.lock` what makes a package of it. The resolver (uv) is installed into a temporary environment,
-so developers need not have it.
+holds follows from it, in the same versions: `deploy/requirements.lock` is what the program needs, and
+`deploy/requirements-build.lock` what makes a package of it. The resolver (uv) is installed into a temporary
+environment, so developers need not have it.
 """
 
 from __future__ import annotations
