@@ -218,7 +218,11 @@ def test_passwords_are_drawn_once_and_addresses_carry_them(tmp_path: Path) -> No
     assert {name: (tmp_path / name).read_text() for name in drawn} == drawn
 
 
-def test_without_a_docker_engine_the_check_says_that_it_was_skipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", [None, "#!/bin/sh\necho Cannot connect to the daemon >&2\nexit 1\n"])
+def test_without_a_docker_engine_the_check_says_that_it_was_skipped(tmp_path: Path, program: str | None) -> None:
+    if program is not None:
+        (tmp_path / "docker").write_text(program, encoding="utf-8")
+        (tmp_path / "docker").chmod(0o755)
     command = [sys.executable, str(ROOT / "tools" / "compose_check.py")]
     said = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=60)
     assert (said.returncode, said.stderr) == (0, "")
