@@ -247,11 +247,11 @@ def kill_in_work(project: Project, demonstration: Demonstration, cycle: int) -> 
 
 def _frozen_with_work(project: Project, container: str) -> list[str] | None:
     """The batch a worker holds, which is frozen then: so it can be seen and not guessed. None, and it goes on."""
-    ask("docker", "pause", container)
     try:
-        rows = project.query(_IN_HAND.format(host=container[:12]))
+        ask("docker", "pause", container)
     except CheckFailed:
-        rows = []
+        return None  # a busy machine does not manage it each time; the engine has let the container go again
+    rows = project.query(_IN_HAND.format(host=container[:12]))
     if rows:
         return rows[0]
     ask("docker", "unpause", container)
