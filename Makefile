@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs format lock coverage-of-behaviours environment clean
+.PHONY: help demo test check compose-check docs format lock coverage-of-behaviours environment clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ check: environment ## Run what CI runs besides the tests: lint, format, types, l
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_sizes.py
 
+compose-check: ## Start compose.yaml for real, kill, scale and compare (ARGS="--people 5000"; skipped without Docker)
+	@python=$$(PYTHON="$(PYTHON)" sh tools/find_python.sh) && "$$python" tools/compose_check.py $(ARGS)
+
 format: environment ## Format the code and repair what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -35,7 +38,7 @@ docs: environment ## Write the generated pages of docs/reference anew
 coverage-of-behaviours: environment ## List which specified behaviours a test proves, and which none does
 	@$(BIN)/python tools/coverage_of_behaviours.py $(ARGS)
 
-lock: ## Resolve requirements-dev.lock anew (ARGS=--upgrade for newer versions)
+lock: ## Resolve the lock files anew (ARGS=--upgrade for newer versions)
 	@python=$$(PYTHON="$(PYTHON)" sh tools/find_python.sh) && "$$python" tools/lock.py $(ARGS)
 
 environment: ## Create or refresh .venv (done by the others by themselves)

@@ -133,3 +133,17 @@ def test_a_database_without_tables_is_told_in_one_sentence(empty_database: str, 
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "migrate it first" in ended.stderr
+
+
+def test_a_sign_of_life_that_cannot_be_given_ends_the_start_in_one_sentence(
+    database: str, redis_url: str, key_prefix: str
+) -> None:
+    ended = _run(
+        ANABRANCH_DATABASE_URL=database,
+        ANABRANCH_REDIS_URL=redis_url,
+        ANABRANCH_KEY_PREFIX=key_prefix,
+        ANABRANCH_ALIVE_FILE="/nowhere/alive",
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "alive_file" in ended.stderr

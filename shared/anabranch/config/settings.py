@@ -59,7 +59,13 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1000
     republish_seconds: Annotated[float, _number("When a hint nobody took is published again.", 0.2, 86400)] = 30.0
     concurrency: Annotated[int, _number("How many batches one process works on at once.", 1, 256)] = 1
+    health_host: Annotated[str, Meta(description="The address the health endpoints listen on.", min_length=1)] = (
+        "127.0.0.1"
+    )
     health_port: Annotated[int, _number("The port of the health endpoints; 0 opens none.", 0, 65535)] = 0
+    alive_file: Annotated[
+        str, Meta(description="A file that is touched every few seconds while the process moves; none if not set.")
+    ] = ""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least severe message that is logged.")
     ] = "info"

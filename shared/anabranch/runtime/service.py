@@ -40,7 +40,7 @@ from anabranch.runtime.relay import Relay
 from anabranch.runtime.reporting import Reporter
 from anabranch.store.migrate import check
 from anabranch.store.postgres import PostgresStore
-from anabranch.telemetry.health import HealthServer, Verdict
+from anabranch.telemetry.health import HealthServer, SignOfLife, Verdict
 from anabranch.telemetry.logs import configure_logs
 from anabranch.telemetry.port import Telemetry
 from anabranch.telemetry.setup import start_telemetry
@@ -77,6 +77,7 @@ class Surroundings:
         self._compiled: dict[int, Compiled] = {}
         self._heartbeat: Heartbeat | None = None
         self._health: HealthServer | None = None
+        self._sign: SignOfLife | None = None
 
     async def open(self) -> None:
         """Settings have become connections. Raises what stands in the way; a bus that is away does not."""
@@ -122,16 +123,27 @@ class Surroundings:
             LOG.warning("Redis does not answer; starting without it, work comes from PostgreSQL: %s", fault)
 
     async def serve_health(self, live: Callable[[], Verdict], ready: Callable[[], Verdict]) -> None:
-        """The health endpoints answer, when a port is configured."""
-        if self.settings.health_port:
-            self._health = HealthServer(
-                "127.0.0.1",
-                self.settings.health_port,
-                live=live,
-                ready=ready,
-                metrics=self.telemetry.measurements.prometheus_text,
-            )
-            await self._health.start()
+        """The health endpoints answer, when a port is configured; the file says that we live, when one is named.
+
+        Raises BadInput for an address that is taken or not ours, and for a file that cannot be written.
+        """
+        settings = self.settings
+        try:
+            if settings.health_port:
+                self._health = HealthServer(
+                    settings.health_host,
+                    settings.health_port,
+                    live=live,
+                    ready=ready,
+                    metrics=self.telemetry.measurements.prometheus_text,
+                )
+                await self._health.start()
+            if settings.alive_file:
+                self._sign = SignOfLife(Path(settings.alive_file), live)
+                self._sign.start()
+        except OSError as fault:
+            setting = "alive_file" if self._sign else "health_port"
+            raise BadInput.of(setting, [f"the sign of life cannot be given: {fault}"]) from fault
 
     async def compiled(self, config_version: int) -> Compiled:
         """The revision ready to be executed, compiled once in this process."""
@@ -145,6 +157,8 @@ class Surroundings:
 
     async def close(self) -> None:
         """Everything is given back, in an order in which nothing is missed; safe after a failed open."""
+        if self._sign is not None:
+            await self._sign.stop()
         if self._health is not None:
             await self._health.stop()
         if self._heartbeat is not None:

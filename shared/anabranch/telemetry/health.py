@@ -4,17 +4,26 @@
 something it needs is away, with the reasons; a restart does not help and must not follow (FLT-23). `/metrics` is the
 text Prometheus reads. The server shares the event loop with the work, so a loop that is stuck does not answer, which
 is an answer too.
+
+A platform that asks by running a program in the container gets the first answer from a file: its age is read by
+programs far cheaper than an HTTP client.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
+LOG: Final = logging.getLogger("anabranch.health")
+SIGN_EVERY_S: Final = 5.0
+"""How often a living process touches its file; whoever reads its age should allow for several of these."""
 _MAX_REQUEST: Final = 8_192
 _PATIENCE_S: Final = 5.0
 _MAX_CONNECTIONS: Final = 64
@@ -37,6 +46,49 @@ class Verdict(msgspec.Struct, frozen=True):
     @property
     def fine(self) -> bool:
         return not self.reasons
+
+
+class SignOfLife:
+    """A file whose age says how long ago the process last moved.
+
+    It is touched from the event loop and only while `live` is fine, so it grows old when the loop is stuck, when what
+    runs on it is, and when the process is frozen; it is gone after a clean end.
+    """
+
+    def __init__(self, file: Path, live: Callable[[], Verdict], *, every: float = SIGN_EVERY_S) -> None:
+        self._file = file
+        self._live = live
+        self._every = every
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """The file is new, and is kept so from now on. Raises OSError where it cannot be written."""
+        self._file.touch()
+        self._task = asyncio.create_task(self._keep(), name="sign of life")
+
+    async def stop(self) -> None:
+        """The file is gone; safe twice and before start."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+            self._remove()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            self._touch_if_alive()
+
+    def _touch_if_alive(self) -> None:
+        try:
+            if self._live().fine:
+                self._file.touch()
+        except Exception as fault:  # whoever reads the age of the file will see it
+            LOG.warning("no sign of life could be given in %s: %s", self._file, fault)
+
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.unlink()
 
 
 class HealthServer:

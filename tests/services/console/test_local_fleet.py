@@ -79,8 +79,10 @@ def test_a_process_that_cannot_start_is_told_with_the_end_of_its_log(
 
 
 def test_variables_that_no_service_knows_do_not_reach_it(surroundings: Surroundings) -> None:
-    ours = {"PATH": "/bin", "ANABRANCH_AUTHOR": "Ada", "ANABRANCH_LOG_LEVEL": "debug", "ANABRANCH_HEALTH_PORT": "80"}
-    theirs = surroundings.environment(ours)
+    single = {"ANABRANCH_HEALTH_PORT": "80", "ANABRANCH_ALIVE_FILE": "/tmp/alive"}  # noqa: S108 - a name, not a file
+    theirs = surroundings.environment(
+        {"PATH": "/bin", "ANABRANCH_AUTHOR": "A", "ANABRANCH_LOG_LEVEL": "debug"} | single
+    )
     known = {"ANABRANCH_DATABASE_URL", "ANABRANCH_REDIS_URL", "ANABRANCH_KEY_PREFIX", "ANABRANCH_DRAIN_SECONDS"}
     assert {name for name in theirs if name.startswith("ANABRANCH_")} == known | {"ANABRANCH_LOG_LEVEL"}
 

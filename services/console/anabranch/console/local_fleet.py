@@ -62,7 +62,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         kept = {name: value for name, value in ours.items() if not name.startswith(_PREFIX) or name in known}
         told = {"database_url": self.database_url, "redis_url": self.redis_url, "key_prefix": self.key_prefix}
         kept |= {_PREFIX + name.upper(): value for name, value in (told | self.settings).items()}
-        kept.pop(f"{_PREFIX}HEALTH_PORT", None)  # several processes of one machine cannot share one port
+        for single in ("HEALTH_PORT", "ALIVE_FILE"):  # several processes of one machine cannot share one
+            kept.pop(_PREFIX + single, None)
         return kept | {"PYTHONPATH": _import_path(ours), "PYTHONUNBUFFERED": "1"}
 
 

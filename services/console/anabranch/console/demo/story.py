@@ -27,7 +27,7 @@ from anabranch.runtime.local_servers import LocalServers
 from anabranch.telemetry.setup import where_traces_go
 
 _SERVERS: Final = ".anabranch"
-_SMALL_BATCH: Final = 250
+SMALL_BATCH: Final = 250
 """What a sync batch of the third week holds: few enough objects that there are batches to die over."""
 _BOOKKEEPING: Final = frozenset(
     {
@@ -120,7 +120,7 @@ class _Story:
             self._cycle("1, everything new")
             second = self._second_week(first)
         third, week = self._week(second, 3, new_phones=0.08)
-        asyncio.run(self._stage.cut_syncs(_SMALL_BATCH))
+        asyncio.run(self._stage.cut_syncs(SMALL_BATCH))
         copy = self._copy()
         for stage in (self._stage, copy):
             self._write(stage, third)
@@ -148,7 +148,7 @@ class _Story:
     def _second_week(self, first: Organisation) -> Organisation:
         second, week = self._week(first, 2)
         self._write(self._stage, second)
-        self._showing.title(f"Cycle 2: {_told(week)}")
+        self._showing.title(f"Cycle 2: {told(week)}")
         self._cycle("2, people come and go")
         return second
 
@@ -169,7 +169,7 @@ class _Story:
 
     def _third_week(self, copy: Stage, week: Week) -> None:
         now = datetime.now(UTC)
-        self._showing.title(f"Cycle 3: {_told(week)}; and a sync worker is killed in the middle of a batch")
+        self._showing.title(f"Cycle 3: {told(week)}; and a sync worker is killed in the middle of a batch")
         with self._stage.fleet(sync_workers=2) as fleet:
             result, killing = self._disturbed(fleet, now)
         self._keep("3, a worker killed", result)
@@ -243,14 +243,7 @@ class _Story:
         say, here = self._showing.say, _relative(self._directory)
         self._showing.title("Summary")
         for name, result in self._results:
-            creates, updates, deletes = (
-                sum(getattr(run.changes, what) for run in result.runs if "export" in run.profile)
-                for what in ("creates", "updates", "deletes")
-            )
-            say(
-                f"  cycle {name:<22} {result.seconds:5.1f} s   "
-                f"written to targets: creates {creates:,} updates {updates:,} deletes {deletes:,}"
-            )
+            say(written_line(name, result))
         say("  the figures of every run add up; the killed worker changed nothing: state and files are equal")
         say(f"  {seconds:.0f} s in all")
         say()
@@ -273,6 +266,18 @@ class _Story:
             say(f"  {command} config validate {_relative(configuration_directory())}")
 
 
+def written_line(name: str, result: CycleResult) -> str:
+    """How long a cycle took and what it wrote to the targets."""
+    creates, updates, deletes = (
+        sum(getattr(run.changes, what) for run in result.runs if "export" in run.profile)
+        for what in ("creates", "updates", "deletes")
+    )
+    return (
+        f"  cycle {name:<22} {result.seconds:5.1f} s   "
+        f"written to targets: creates {creates:,} updates {updates:,} deletes {deletes:,}"
+    )
+
+
 def _command() -> str:
     """How the reader calls this program: by its name where a shell finds it, by its place otherwise."""
     if shutil.which("anabranch"):
@@ -284,7 +289,8 @@ def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _told(week: Week) -> str:
+def told(week: Week) -> str:
+    """What happens in a week, in words."""
     parts = [
         f"{week.joiners:,} join",
         f"{week.movers:,} move",
