@@ -2,7 +2,7 @@
 
 One real PostgreSQL and one real Redis-protocol server live as long as the test session, for each process where several
 run the tests. A test gets a database of its own (empty, or a copy of one with all migrations) and a key prefix of its
-own, so tests never meet each other's data. Chaos and fleet tests, which kill servers, start a pair for themselves with `LocalServers`.
+own, so tests never meet each other's data. Tests that kill servers start a pair for themselves with `LocalServers`.
 """
 
 from __future__ import annotations
