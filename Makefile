@@ -3,6 +3,7 @@
 
 PYTHON ?=
 ARGS ?=
+JOBS ?= 2
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -14,8 +15,8 @@ help: ## Show this list
 demo: environment ## Run a whole organisation through a real fleet, with servers of its own (ARGS for options)
 	@$(BIN)/anabranch demo $(ARGS)
 
-test: environment ## Run all tests on embedded servers (ARGS="-k name" for some)
-	@$(BIN)/python -m pytest $(ARGS)
+test: environment ## Run all tests on embedded servers, in two processes (ARGS="-k name" for some, in one)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n $(JOBS))
 
 check: environment ## Run what CI runs besides the tests: lint, format, types, layers, sizes
 	$(BIN)/ruff check .

@@ -1,8 +1,8 @@
 """The servers every live test talks to, and what each test gets of them.
 
-One real PostgreSQL and one real Redis-protocol server live as long as the test session. A test gets a database of its
-own (empty, or a copy of one with all migrations) and a key prefix of its own, so tests never meet each other's data.
-Chaos and fleet tests, which kill servers, start a pair for themselves with `LocalServers`.
+One real PostgreSQL and one real Redis-protocol server live as long as the test session, for each process where several
+run the tests. A test gets a database of its own (empty, or a copy of one with all migrations) and a key prefix of its
+own, so tests never meet each other's data. Tests that kill servers start a pair for themselves with `LocalServers`.
 """
 
 from __future__ import annotations
@@ -123,6 +123,17 @@ class LeakCheck(NamedTuple):
 def leak_check(redis_url: str, key_prefix: str) -> LeakCheck:
     """Call `leak_check.assert_none()` at the end of a test that cleans up after itself."""
     return LeakCheck(redis_url, key_prefix)
+
+
+# --- Several processes ------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With `-n 2` tests are divided by file, the long ones first; each process has its own servers."""
+    from tests.parallel import scheduler
+
+    return scheduler(config, log)
 
 
 # --- Places ----------------------------------------------------------------------------------------------------------

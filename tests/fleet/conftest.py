@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 import redis
 from tests.fleet.sites import (
@@ -23,6 +24,7 @@ from tests.fleet.sites import (
     open_site,
     organisation,
 )
+from tests.promises.fleet_keepers import PgFleetKeeper, postgres_fleet
 from tests.telemetry.judge import Judge, Judgement, is_there, judging
 
 from anabranch.runtime.local_servers import LocalServers
@@ -125,3 +127,18 @@ async def site(ground: Ground, founded: Template) -> AsyncIterator[Site]:
     async with copied_site(ground, founded) as made:
         made.write(organisation(1))
         yield made
+
+
+@pytest.fixture
+async def keeper(database: str) -> AsyncIterator[PgFleetKeeper]:
+    """A store on PostgreSQL with a small configuration applied; no process works on it."""
+    async with postgres_fleet(database) as made:
+        yield made
+
+
+@pytest.fixture
+async def gate(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection of the test's own, to hold locks that others wait for."""
+    connection = await asyncpg.connect(database)
+    yield connection
+    await connection.close()

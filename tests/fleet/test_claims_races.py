@@ -1,15 +1,16 @@
-"""Claims, commits and barriers when many come at once: gated by row locks on a real PostgreSQL, never by time."""
+"""Claims, barriers, relays, schedulers and cancels when many come at once, on a real PostgreSQL.
+
+Who comes when is not left to chance: gates (`gates.py`) hold a connection at a named point until the others are where
+they could do harm. Without the lock or the second look that a test is about, it fails.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from collections.abc import AsyncIterator, Mapping, Sequence
 
-import asyncpg
 import pytest
+from tests.fleet.gates import Connection, Gate, all_wait, released_together
 from tests.promises.fleet_keepers import (
     LEASE,
     PgFleetKeeper,
@@ -17,69 +18,45 @@ from tests.promises.fleet_keepers import (
     end,
     pass_step,
     plan,
-    postgres_fleet,
     start,
     take,
     try_claim,
 )
 
+from anabranch.bus.envelope import Hint
+from anabranch.bus.memory import MemoryBus
 from anabranch.model.enums import RunState, WorkerKind
 from anabranch.model.errors import ClaimLost
 from anabranch.model.fleet import Claimed
-from anabranch.model.identity import BatchId, ClaimId, RunId, WorkerId
+from anabranch.model.identity import BatchId, RunId, WorkerId
+from anabranch.runtime.relay import Relay
 from anabranch.store import claims
-from anabranch.store.batches import open_unit
-from anabranch.store.faults import CommitUnknown, StoreUnavailable
-from anabranch.store.pool import connect, open_pool
 from anabranch.store.postgres import PostgresStore
-from anabranch.store.workers import PgHeart
+from anabranch.store.sql_files import sql
 
 IMPORT, EXPORT, SYNC = WorkerKind.IMPORT, WorkerKind.EXPORT, WorkerKind.SYNC
-T = TypeVar("T")
 
 
 @pytest.fixture
-async def keeper(database: str) -> AsyncIterator[PgFleetKeeper]:
-    async with postgres_fleet(database) as made:
-        yield made
+async def late(database: str, keeper: PgFleetKeeper) -> AsyncIterator[PostgresStore]:
+    """The store of another process, named `late`."""
+    store = await PostgresStore.open(database, WorkerId("late"), connections=2)
+    yield store
+    await store.close()
 
 
 @pytest.fixture
-async def gate(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A connection that holds rows locked until everybody waits for them."""
-    connection = await asyncpg.connect(database)
-    yield connection
-    await connection.close()
-
-
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-
-async def _all_wait(connection: asyncpg.Connection[asyncpg.Record], n: int) -> None:
-    async with asyncio.timeout(30):
-        while await connection.fetchval(_WAITING) < n:
-            pass
-
-
-async def _released_together(
-    keeper: PgFleetKeeper, gate: asyncpg.Connection[asyncpg.Record], lock: str, number: int, *calls: Awaitable[T]
-) -> list[T]:
-    """What the calls gave that were let go at the same moment, all waiting behind one row lock."""
-    async with gate.transaction():
-        await gate.execute(lock, number)
-        tasks = [asyncio.ensure_future(call) for call in calls]
-        await _all_wait(keeper.connection, len(tasks))
-    return await asyncio.gather(*tasks)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim waits at a gate for as long as it is shut."""
+    monkeypatch.setattr(claims, "_PATIENCE", "60s")
 
 
 @pytest.mark.behaviour("FLT-3")
-async def test_of_eight_claims_of_a_batch_one_succeeds(
-    keeper: PgFleetKeeper, gate: asyncpg.Connection[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(claims, "_PATIENCE", "30s")
+@pytest.mark.usefixtures("patient")
+async def test_of_eight_claims_of_a_batch_one_succeeds(keeper: PgFleetKeeper, gate: Connection) -> None:
     await start(keeper.store, "hr-import")
     batch = await gate.fetchval("SELECT id FROM batch")
-    given = await _released_together(
+    given = await released_together(
         keeper,
         gate,
         "SELECT FROM batch WHERE id = $1 FOR UPDATE",
@@ -90,24 +67,51 @@ async def test_of_eight_claims_of_a_batch_one_succeeds(
     assert await gate.fetchval("SELECT count(*) FROM batch_attempt") == 1
 
 
-async def test_polls_skip_what_is_locked_and_take_different_batches(keeper: PgFleetKeeper) -> None:
+@pytest.mark.behaviour("FLT-3")
+@pytest.mark.usefixtures("patient")
+async def test_eight_polls_at_once_hold_eight_different_batches(keeper: PgFleetKeeper, gate: Connection) -> None:
+    """None waits for another, though not one of them has committed."""
     await start(keeper.store, "hr-import")
     await plan(keeper.store, await take(keeper.store), 8)
-    given = await asyncio.gather(*(try_claim(keeper.store, IMPORT, worker=f"w{n}") for n in range(8)))
-    taken = [claimed.batch for claimed in given if claimed is not None]
-    assert len(taken) == len(set(taken)) >= 1
+    point = Gate(gate)
+    await point.before_update("batch", "OLD.state = 'ready' AND NEW.state = 'leased'")
+    polls = [asyncio.ensure_future(try_claim(keeper.store, IMPORT, worker=f"w{n}")) for n in range(8)]
+    await point.reached(8)
+    assert await try_claim(keeper.store, IMPORT, worker="w9") is None
+    await point.open()
+    taken = [claimed.batch for claimed in await asyncio.gather(*polls) if claimed is not None]
+    assert len(taken) == len(set(taken)) == 8
+
+
+@pytest.mark.behaviour("FLT-3")
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("by_hint", [True, False], ids=["hint", "poll"])
+async def test_a_claim_that_saw_an_expired_lease_finds_it_taken_meanwhile(
+    keeper: PgFleetKeeper, gate: Connection, late: PostgresStore, by_hint: bool
+) -> None:
+    await start(keeper.store, "hr-import")
+    first = await take(keeper.store)
+    await keeper.pass_time(LEASE + 1)
+    point = Gate(gate)
+    await point.at_the_clock_of("late")
+    asked = asyncio.ensure_future(try_claim(late, IMPORT, first.batch if by_hint else None, "late"))
+    await point.reached()
+    second = await take(keeper.store, batch=first.batch, worker="w2")
+    await point.open()
+    assert await asked is None
+    await plan(keeper.store, second, 0)
 
 
 @pytest.mark.behaviour("EXP-20")
+@pytest.mark.usefixtures("patient")
 async def test_eight_claims_of_eight_calls_never_exceed_the_limit_of_their_system(
-    keeper: PgFleetKeeper, gate: asyncpg.Connection[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
+    keeper: PgFleetKeeper, gate: Connection
 ) -> None:
-    monkeypatch.setattr(claims, "_PATIENCE", "30s")
     run = await start(keeper.store, "hr-export")
     await pass_step(keeper.store, run, 1, EXPORT)
     await plan(keeper.store, await take(keeper.store, EXPORT), 8)
     rows = await gate.fetch("SELECT id, system_id FROM batch WHERE state = 'ready'")
-    given = await _released_together(
+    given = await released_together(
         keeper,
         gate,
         "SELECT FROM system WHERE id = $1 FOR UPDATE",
@@ -126,12 +130,10 @@ async def test_a_batch_of_a_newer_version_is_left_to_a_newer_worker(keeper: PgFl
 
 
 @pytest.mark.behaviour("FLT-8")
-async def test_of_eight_that_close_a_step_one_does(
-    keeper: PgFleetKeeper, gate: asyncpg.Connection[asyncpg.Record]
-) -> None:
+async def test_of_eight_that_close_a_step_one_does(keeper: PgFleetKeeper, gate: Connection) -> None:
     run = await start(keeper.store, "hr-import")
     await plan(keeper.store, await take(keeper.store), 0)
-    closings = await _released_together(
+    closings = await released_together(
         keeper,
         gate,
         "SELECT FROM run WHERE id = $1 FOR UPDATE",
@@ -144,7 +146,24 @@ async def test_of_eight_that_close_a_step_one_does(
 
 
 @pytest.mark.behaviour("FLT-8")
-async def test_the_last_of_many_finishers_always_closes(keeper: PgFleetKeeper) -> None:
+async def test_who_waits_to_close_sees_what_was_committed_while_it_waited(
+    keeper: PgFleetKeeper, gate: Connection
+) -> None:
+    """The second to last asks and waits; the last commits and dies before it can ask."""
+    run = await start(keeper.store, "hr-import")
+    await plan(keeper.store, await take(keeper.store), 2)
+    earlier, last = await take(keeper.store, worker="w1"), await take(keeper.store, worker="w2")
+    await end(keeper.store, earlier)
+    async with gate.transaction():
+        await gate.execute("SELECT FROM run WHERE id = $1 FOR UPDATE", run)
+        closing = asyncio.ensure_future(close(keeper.store, run, 1))
+        await all_wait(keeper.connection, 1)
+        await end(keeper.store, last)
+    assert (await closing).closed
+
+
+@pytest.mark.behaviour("FLT-8")
+async def test_of_eight_who_finish_and_ask_at_once_one_closes(keeper: PgFleetKeeper, gate: Connection) -> None:
     run = await start(keeper.store, "hr-import")
     await plan(keeper.store, await take(keeper.store), 8)
     held = [await take(keeper.store, worker=f"w{n}") for n in range(8)]
@@ -153,226 +172,181 @@ async def test_the_last_of_many_finishers_always_closes(keeper: PgFleetKeeper) -
         await end(keeper.store, claimed)
         return (await close(keeper.store, run, 1)).closed
 
-    assert sum(await asyncio.gather(*(finish(claimed) for claimed in held))) == 1
+    lock = "SELECT FROM run WHERE id = $1 FOR UPDATE"
+    closed = await released_together(keeper, gate, lock, run, *(finish(claimed) for claimed in held))
+    assert sum(closed) == 1
 
 
-@pytest.mark.behaviour("FLT-4")
-async def test_a_batch_in_its_commit_is_not_taken_over_however_late_it_is(
-    keeper: PgFleetKeeper, gate: asyncpg.Connection[asyncpg.Record]
-) -> None:
-    await start(keeper.store, "hr-import")
-    late = await take(keeper.store)
-    async with keeper.store.unit(late) as unit:
-        await keeper.pass_time(LEASE + 1)
-        assert await try_claim(keeper.store, IMPORT, late.batch, "w2") is None
-        assert await try_claim(keeper.store, IMPORT, worker="w2") is None
-        await unit.seal()
-        await unit.done({})
-    assert await gate.fetchval("SELECT state FROM batch WHERE id = $1", late.batch) == "done"
+# --- cancels
 
 
-async def test_a_claim_in_flight_when_a_run_is_cancelled_stays_leased(
-    keeper: PgFleetKeeper, gate: asyncpg.Connection[asyncpg.Record]
+@pytest.mark.behaviour("FLT-24")
+@pytest.mark.usefixtures("patient")
+async def test_a_claim_that_saw_its_run_running_keeps_its_batch_and_the_cancelled_run_waits_for_it(
+    keeper: PgFleetKeeper, gate: Connection
 ) -> None:
     run = await start(keeper.store, "hr-import")
     batch = await gate.fetchval("SELECT id FROM batch")
     async with gate.transaction():
         await gate.execute("SELECT FROM batch WHERE id = $1 FOR UPDATE", batch)
         claiming = asyncio.ensure_future(try_claim(keeper.store, IMPORT, BatchId(batch)))
-        await _all_wait(keeper.connection, 1)
+        await all_wait(keeper.connection, 1)
         assert await keeper.store.cancel_run(run, "tester") is RunState.CANCELLING
     claimed = await claiming
-    swept = await keeper.store.sweep(LEASE)
-    assert (claimed is None) == (swept.runs_ended == (run,))
-
-
-# --- COMMIT without an answer
-
-_END_COMMITS = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name LIKE 'anabranch-commit/%'
-"""
-
-
-class Wire:
-    """A relay between a client and PostgreSQL that can lose answers, and with them the connection."""
-
-    def __init__(self, url: str) -> None:
-        self._server = urlsplit(url)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.deaf = False
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_connection(self._server.hostname, self._server.port)
-        pumps = [
-            asyncio.ensure_future(self._pump(reader, up_writer)),
-            asyncio.ensure_future(self._pump(up_reader, writer, answers=True)),
-        ]
-        self._tasks.update(pumps)
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for side in (writer, up_writer):
-            side.close()
-            with suppress(ConnectionError):
-                await side.wait_closed()
-        await asyncio.wait(pumps)
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                if answers and self.deaf:
-                    return
-                writer.write(data)
-                await writer.drain()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        account = self._server.netloc.rpartition("@")[0]
-        try:
-            yield urlunsplit(self._server._replace(netloc=f"{account}@127.0.0.1:{port}"))
-        finally:
-            server.close()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-@pytest.mark.behaviour("FLT-12")
-async def test_a_commit_whose_answer_was_lost_is_found_to_be_done(keeper: PgFleetKeeper, database: str) -> None:
-    await start(keeper.store, "hr-import")
-    claimed = await take(keeper.store)
-    wire = Wire(database)
-    async with wire.open() as url:
-        pool = await open_pool(url, "w1", most=1)
-        with pytest.raises(CommitUnknown):  # noqa: PT012  (the answer is lost at the end of the block)
-            async with open_unit(pool, claimed) as unit:
-                await unit.seal()
-                await unit.done({})
-                wire.deaf = True
-        pool.terminate()
-    assert await keeper.store.settle_unknown_commit(claimed)
-
-
-@pytest.mark.behaviour("FLT-12")
-async def test_a_connection_lost_before_the_commit_wrote_nothing(keeper: PgFleetKeeper) -> None:
-    await start(keeper.store, "hr-import")
-    claimed = await take(keeper.store)
-    with pytest.raises((CommitUnknown, StoreUnavailable)):  # noqa: PT012  (the connection ends inside the block)
-        async with keeper.store.unit(claimed) as unit:
-            await unit.seal()
-            await unit.done({})
-            await keeper.connection.execute(_END_COMMITS)
-    assert not await keeper.store.settle_unknown_commit(claimed)
-    assert await keeper.states(claimed.run) == {"leased": 1}
-
-
-async def test_a_server_that_is_away_is_told_as_such() -> None:
-    with pytest.raises(StoreUnavailable):
-        await connect("postgresql://nobody@127.0.0.1:1/nothing", "w1")
-
-
-# --- heartbeat and frozen workers
-
-
-async def _heart(database: str, store: PostgresStore, worker: str = "w1") -> PgHeart:
-    await store.register_worker(WorkerId(worker), "import", "1", "boot", "host", 1)
-    return await PgHeart.connect(database, WorkerId(worker))
-
-
-@pytest.mark.behaviour("FLT-6")
-async def test_a_beat_renews_what_is_held_and_names_what_is_lost(keeper: PgFleetKeeper, database: str) -> None:
-    await start(keeper.store, "hr-import")
-    claimed = await take(keeper.store)
-    heart = await _heart(database, keeper.store)
-    await keeper.pass_time(LEASE - 1)
-    beat = await heart.beat(WorkerId("w1"), [claimed.claim, ClaimId("gone")], LEASE)
-    await keeper.pass_time(LEASE - 1)
-    assert await try_claim(keeper.store, IMPORT, worker="w2") is None
-    await heart.close()
-    assert (beat.held, beat.lost) == (frozenset({claimed.claim}), frozenset({"gone"}))
-    (line,) = await keeper.store.overview.workers()
-    assert line.holds == [claimed.batch]
-
-
-async def test_a_beat_never_waits_for_its_own_commit(keeper: PgFleetKeeper, database: str) -> None:
-    await start(keeper.store, "hr-import")
-    claimed = await take(keeper.store)
-    heart = await _heart(database, keeper.store)
-    async with keeper.store.unit(claimed) as unit:
-        beat = await heart.beat(WorkerId("w1"), [claimed.claim], LEASE)
-        await unit.seal()
-        await unit.done({})
-    await heart.close()
-    assert beat.held == {claimed.claim}
+    assert claimed is not None
+    assert (await keeper.store.sweep(LEASE)).runs_ended == ()
+    await plan(keeper.store, claimed, 3)
+    assert (await keeper.store.sweep(LEASE)).runs_ended == (run,)
+    assert await keeper.states(run) == {"done": 1, "cancelled": 3}
 
 
 @pytest.mark.behaviour("FLT-24")
-async def test_leases_of_an_ending_run_are_not_renewed_beyond_a_minute(keeper: PgFleetKeeper, database: str) -> None:
+@pytest.mark.usefixtures("patient")
+async def test_the_end_of_a_run_waits_for_a_claim_that_is_not_committed_yet(
+    keeper: PgFleetKeeper, gate: Connection
+) -> None:
     run = await start(keeper.store, "hr-import")
-    claimed = await take(keeper.store)
-    heart = await _heart(database, keeper.store)
+    point = Gate(gate)
+    await point.before_update("batch", "NEW.state = 'leased'")
+    claiming = asyncio.ensure_future(try_claim(keeper.store, IMPORT))
+    await point.reached()
     await keeper.store.cancel_run(run, "tester")
-    assert (await heart.beat(WorkerId("w1"), [claimed.claim], LEASE)).held == {claimed.claim}
-    await keeper.pass_time(61)
-    assert (await heart.beat(WorkerId("w1"), [claimed.claim], LEASE)).lost == {claimed.claim}
-    await heart.close()
+    sweeping = asyncio.ensure_future(keeper.store.sweep(LEASE))
+    behind = asyncio.ensure_future(all_wait(keeper.connection, 2))
+    await asyncio.wait({sweeping, behind}, return_when=asyncio.FIRST_COMPLETED)
+    await point.open()
+    claimed = await claiming
+    assert claimed is not None
+    assert (await sweeping).runs_ended == ()
+    behind.cancel()
+    await keeper.pass_time(LEASE + 1)
     assert (await keeper.store.sweep(LEASE)).runs_ended == (run,)
-
-
-@pytest.mark.behaviour("FLT-7")
-async def test_a_transaction_of_a_worker_that_beats_no_more_is_cut_off(keeper: PgFleetKeeper, database: str) -> None:
-    await start(keeper.store, "hr-import")
-    claimed = await take(keeper.store)
-    await (await _heart(database, keeper.store)).close()
-    pool = await open_pool(database, "w1", most=1)
-    with pytest.raises((StoreUnavailable, CommitUnknown)):  # noqa: PT012  (it is cut off inside the block)
-        async with open_unit(pool, claimed) as unit:
-            await keeper.pass_time(LEASE + 1)
-            assert (await keeper.store.sweep(LEASE)).backends_ended == 1
-            await unit.change_seq_now()
-    pool.terminate()
-    assert (await take(keeper.store, worker="w2")).losses == 1
     with pytest.raises(ClaimLost):
-        await end(keeper.store, claimed)
+        await plan(keeper.store, claimed, 1)
+    assert await keeper.states(run) == {"cancelled": 1}
 
 
-async def test_a_claimer_that_meets_a_frozen_holder_cuts_it_off(keeper: PgFleetKeeper, database: str) -> None:
-    await start(keeper.store, "hr-import")
-    claimed = await take(keeper.store)
-    await (await _heart(database, keeper.store)).close()
-    pool = await open_pool(database, "w1", most=1)
-    with pytest.raises((StoreUnavailable, CommitUnknown)):  # noqa: PT012  (it is cut off inside the block)
-        async with open_unit(pool, claimed) as unit:
-            await keeper.pass_time(LEASE + 1)
-            assert await try_claim(keeper.store, IMPORT, claimed.batch, "w2") is None
-            await unit.change_seq_now()
-    pool.terminate()
-    assert (await take(keeper.store, batch=claimed.batch, worker="w2")).epoch == 2
+@pytest.mark.behaviour("FLT-24")
+@pytest.mark.usefixtures("patient")
+async def test_a_claim_that_waited_for_a_batch_that_was_withdrawn_gets_nothing(
+    keeper: PgFleetKeeper, gate: Connection
+) -> None:
+    run = await start(keeper.store, "hr-import")
+    batch = await gate.fetchval("SELECT id FROM batch")
+    async with gate.transaction():
+        await gate.execute("SELECT FROM batch WHERE id = $1 FOR UPDATE", batch)
+        claiming = asyncio.ensure_future(try_claim(keeper.store, IMPORT, BatchId(batch)))
+        await all_wait(keeper.connection, 1)
+        await gate.execute(sql("cancel_run"), run, "cancelled")
+        assert await gate.fetchval(sql("withdraw_batches"), run) == 1
+    assert await claiming is None
+    assert (await keeper.store.sweep(LEASE)).runs_ended == (run,)
+    assert await keeper.states(run) == {"cancelled": 1}
 
 
-async def test_a_worker_silent_for_an_hour_is_forgotten(keeper: PgFleetKeeper, database: str) -> None:
-    await (await _heart(database, keeper.store)).close()
-    await keeper.pass_time(3601)
-    await keeper.store.sweep(LEASE)
-    assert await keeper.store.overview.workers() == []
+# --- relays and schedulers
 
 
-# --- several schedulers
+@pytest.mark.behaviour("SCH-25")
+async def test_of_two_schedulers_that_start_a_run_one_does(keeper: PgFleetKeeper, gate: Connection) -> None:
+    await keeper.store.start_execution("hr-import", "tester")
+    run = await gate.fetchval("SELECT id FROM run")
+    lock = "SELECT FROM run WHERE id = $1 FOR UPDATE"
+    swept = await released_together(keeper, gate, lock, run, *(keeper.store.sweep(LEASE) for _ in range(2)))
+    assert sorted(one.runs_started for one in swept) == [(), (run,)]
+    assert await gate.fetchval("SELECT count(*) FROM batch") == 1
 
 
-async def test_schedulers_that_sweep_together_start_a_run_once(keeper: PgFleetKeeper) -> None:
-    await keeper.store.start_execution("imports", "tester")
-    swept = await asyncio.gather(*(keeper.store.sweep(LEASE) for _ in range(4)))
-    started = [run for one in swept for run in one.runs_started]
-    assert len(started) == len(set(started)) == 2
-    assert await keeper.connection.fetchval("SELECT count(*) FROM run_step") == 2
+@pytest.mark.behaviour("SCH-25")
+async def test_of_two_schedulers_that_end_a_run_one_does(keeper: PgFleetKeeper, gate: Connection) -> None:
+    run = await start(keeper.store, "hr-import")
+    await keeper.store.cancel_run(run, "tester")
+    lock = "SELECT FROM run WHERE id = $1 FOR UPDATE"
+    swept = await released_together(keeper, gate, lock, run, *(keeper.store.sweep(LEASE) for _ in range(2)))
+    assert sorted(one.runs_ended for one in swept) == [(), (run,)]
 
 
-async def test_schedulers_that_publish_together_mark_a_batch_once(keeper: PgFleetKeeper) -> None:
+@pytest.mark.behaviour("SCH-25")
+async def test_of_eight_schedulers_that_would_lead_one_does(keeper: PgFleetKeeper, gate: Connection) -> None:
+    terms = await released_together(
+        keeper,
+        gate,
+        "SELECT FROM fleet_term WHERE term >= $1 FOR UPDATE",
+        0,
+        *(keeper.store.lead(WorkerId(f"s{n}"), 15.0) for n in range(8)),
+    )
+    assert sum(term is not None for term in terms) == 1
+
+
+@pytest.mark.behaviour("FLT-17")
+async def test_eight_who_notice_a_wiped_bus_raise_its_epoch_by_one(keeper: PgFleetKeeper, gate: Connection) -> None:
+    seen = await keeper.store.bus_epoch()
+    raised = await released_together(
+        keeper,
+        gate,
+        "SELECT FROM fleet_bus WHERE epoch >= $1 FOR UPDATE",
+        0,
+        *(keeper.store.raise_bus_epoch(seen) for _ in range(8)),
+    )
+    assert set(raised) == {seen + 1}
+
+
+async def test_two_relays_at_once_mark_different_batches(keeper: PgFleetKeeper, gate: Connection) -> None:
+    """The second neither waits for the first, which has not committed, nor repeats what that one marks."""
     await start(keeper.store, "hr-import")
     await plan(keeper.store, await take(keeper.store), 20)
-    told = await asyncio.gather(*(keeper.store.due_hints(1, {IMPORT: 30}, 30.0) for _ in range(4)))
-    batches = [hint.batch for hints in told for hint in hints]
-    assert len(batches) == len(set(batches)) == 20
+    point = Gate(gate)
+    await point.before_update("batch", "NEW.published_at IS NOT NULL")
+    first = asyncio.ensure_future(keeper.store.due_hints(1, {IMPORT: 15}, 30.0))
+    await point.reached()
+    second = asyncio.ensure_future(keeper.store.due_hints(1, {IMPORT: 30}, 30.0))
+    await point.reached(2)
+    await point.open()
+    told = [hint.batch for hints in (await first, await second) for hint in hints]
+    assert len(told) == len(set(told)) == 20
+
+
+async def test_a_relay_that_looked_before_another_had_marked_repeats_nothing(
+    keeper: PgFleetKeeper, gate: Connection, late: PostgresStore
+) -> None:
+    await start(keeper.store, "hr-import")
+    await plan(keeper.store, await take(keeper.store), 20)
+    await keeper.store.due_hints(1, {IMPORT: 30}, 30.0)
+    await keeper.pass_time(31)
+    point = Gate(gate)
+    await point.at_the_clock_of("late")
+    looking = asyncio.ensure_future(late.due_hints(1, {IMPORT: 30}, 30.0))
+    await point.reached()
+    assert len(await keeper.store.due_hints(1, {IMPORT: 30}, 30.0)) == 20
+    await point.open()
+    assert await looking == []
+
+
+class GatedBus(MemoryBus):
+    """A bus on which a relay stays with its hints until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, hints: Mapping[WorkerKind, Sequence[Hint]], *, urgent: bool = False) -> int:
+        self.reached.set()
+        await self.let_go.wait()
+        return await super().publish(hints, urgent=urgent)
+
+
+async def test_a_relay_locks_nothing_while_it_talks_to_the_bus(keeper: PgFleetKeeper) -> None:
+    await start(keeper.store, "hr-import")
+    bus = GatedBus()
+    await bus.connect()
+    publishing = asyncio.ensure_future(Relay(keeper.store, bus, window=10, republish_after=30.0).publish())
+    await bus.reached.wait()
+    assert await try_claim(keeper.store, IMPORT) is not None
+    bus.let_go.set()
+    assert await publishing == 1
+
+
+# --- what a person sees
 
 
 async def test_progress_and_listings_are_sums_over_committed_batches(keeper: PgFleetKeeper) -> None:

@@ -1,14 +1,16 @@
-"""Random histories of a small fleet: hints lost and doubled, workers that die, freeze and wake, cancels in between.
+"""Random histories of a small fleet: hints lost, doubled and wiped, workers that die, freeze and wake, two schedulers
+that act on what they saw long ago, a person who pauses and cancels.
 
-The world below holds rows, hints and what each worker believes to hold, and lets Hypothesis do to it what a real fleet
-suffers. After every single step the law is asked: no batch ends twice, no step closes twice, none opens before the one
-before it has closed, epochs only grow, and nothing is left unfinished by a run that is over. With the fence taken away
-the same histories break the law, so the check has teeth.
+After every single step of a history the law is asked; at its end everything disturbing stops, and the run must come to
+an end, by hints alone or by polls alone. Each rule of the protocol is also taken away once: then some history breaks
+the law, so the check has teeth.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -22,332 +24,401 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from msgspec.structs import replace
-from tests.protocol.records import NOW, a_run
+from tests.protocol.world import Held, World
 
-from anabranch.model.enums import BatchState, FailedReason, RunKind, RunState
-from anabranch.model.errors import ClaimLost
-from anabranch.model.fleet import NewBatch
-from anabranch.model.identity import BatchId, ClaimId, RunId, SystemId, WorkerId
+from anabranch.model.enums import BatchState, RunKind, RunState
+from anabranch.model.identity import BatchId, ClaimId
 from anabranch.protocol import barriers, batches, claims, runs
 from anabranch.protocol.barriers import StepRecord, Verdict
 from anabranch.protocol.batches import BatchRecord, Fate
-from anabranch.protocol.steps import STEPS, step_at
+from anabranch.protocol.steps import STEPS
+from anabranch.protocol.transitions import IllegalTransition
 
-KIND = RunKind.DELTA_SYNC
-WORKERS = 3
+WORKERS = st.integers(1, 3)
+SCHEDULERS = st.integers(1, 2)
+SIZES = st.lists(st.integers(1, 4), max_size=3)
+_ALL = [(kind, n, step.ordered) for kind, steps in STEPS.items() for n, step in enumerate(steps, start=1)]
+PLACES = st.one_of(
+    st.sampled_from([(kind, n) for kind, n, _ in _ALL]), st.sampled_from([(kind, n) for kind, n, one in _ALL if one])
+)
+"""Any step of any run; the few whose batches go one by one as often as all others."""
 
 
-class Held:
-    """What one worker believes to hold, which may long be over."""
+class History(RuleBasedStateMachine):
+    """What may happen to a fleet, in any order."""
 
-    def __init__(self, batch: BatchRecord, claim: ClaimId) -> None:
-        self.batch, self.claim = batch.id, claim
+    world: World
+    epochs: dict[BatchId, int]
+    always: ClassVar[str] = ""
+    """What the person of every history does, where it is not to be drawn."""
 
+    def holder(self, data: st.DataObject) -> Held | None:
+        """Somebody who believes to hold a batch: whoever takes what is due now, or somebody who took one long ago."""
+        world = self.world
+        due = sorted(row.id for row in world.rows.values() if claims.is_due(row, world.now))
+        if due and (not world.held or data.draw(st.booleans(), "a new holder")):
+            world.claim(data.draw(st.sampled_from(due)), data.draw(WORKERS))
+            return world.held[-1] if world.held else None
+        return data.draw(st.sampled_from(world.held)) if world.held else None
 
-class World(RuleBasedStateMachine):
-    fenced = True
+    def tireless(self, data: st.DataObject) -> Held | None:
+        """A holder whose batch has not failed so often that it must be divided."""
+        held = self.holder(data)
+        return held if held is not None and held.led_to is Fate.READY else None
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.now: datetime = NOW
-        self.run = a_run()
-        self.rows: dict[BatchId, BatchRecord] = {}
-        self.steps: dict[int, StepRecord] = {}
-        self.hints: list[BatchId] = []
-        self.held: list[Held] = []
-        self.effects: dict[BatchId, int] = {}
-        self.epochs: dict[BatchId, int] = {}
-        self.drawn = 0
-        self.first = 1
+    @initialize(
+        place=PLACES,
+        by_hints=st.booleans(),
+        sizes=SIZES,
+        person=st.sampled_from(["away", "away", "pauses", "cancels"]),
+    )
+    def begin(self, place: tuple[RunKind, int], by_hints: bool, sizes: list[int], person: str) -> None:
+        """Some step of some run is open, and planned already where sizes are given."""
+        self.person = self.always or person
+        self.world = World(*place)
+        self.by_hints = by_hints
+        self.epochs = {}
+        if sizes:
+            (plan,) = self.world.rows
+            self.world.claim(plan, 1)
+            self.world.commit(self.world.held.pop(), sizes)
 
-    # ------------------------------------------------------------------ what the keepers do
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.come_to_rest(by_hints=self.by_hints)
+            self.a_run_that_is_over_has_left_nothing()
+            self.nothing_is_done_twice()
+            self.a_closed_step_has_done_all_of_its_work()
 
-    def draw(self) -> int:
-        self.drawn += 1
-        return self.drawn
+    # ------------------------------------------------------------------ hints
 
-    def put(self, batch: BatchRecord) -> None:
-        self.rows[batch.id] = batch
-        if not self.run.state.is_active or not barriers.unblocked_by(batch, step_at(KIND, batch.ordinal)):
-            return
-        for other in list(self.rows.values()):
-            if other.waits_for == batch.id and other.state is BatchState.BLOCKED:
-                self.rows[other.id] = batches.arrive(other)
-
-    def open(self, ordinal: int) -> None:
-        step, plan = barriers.open_step(
-            RunId(1),
-            KIND,
-            ordinal,
-            now=self.now,
-            step_span="s",
-            plan_id=BatchId(self.draw()),
-            plan_span="p",
-            system=SystemId(1),
-        )
-        assert ordinal not in self.steps
-        self.steps[ordinal] = step
-        self.put(plan)
-
-    def of_step(self, ordinal: int) -> list[BatchRecord]:
-        return [batch for batch in self.rows.values() if batch.ordinal == ordinal]
-
-    def children(self, n: int, *, ordered: bool, total: int) -> list[tuple[BatchId, NewBatch, str]]:
-        return [
-            (BatchId(self.draw()), NewBatch(n=i, payload={}, total=total, waits_for_previous=ordered), "c")
-            for i in range(n)
-        ]
-
-    def close_phase(self, ordinal: int) -> None:
-        if ordinal not in self.steps or self.run.state is not RunState.RUNNING:
-            return
-        definition = step_at(KIND, ordinal)
-        rows = self.of_step(ordinal)
-        step = barriers.seal(self.steps[ordinal], rows, self.now)
-        self.steps[ordinal] = step
-        match barriers.judge_step(step, definition, rows):
-            case Verdict.FAIL:
-                self.steps[ordinal] = barriers.end_early(step, self.now, failed=True)
-                self.run = runs.fail(self.run, FailedReason.DEAD_BATCHES, "a dead batch", self.now)
-            case Verdict.CLOSE:
-                self.steps[ordinal] = barriers.close(step, rows, self.now)
-                following = barriers.next_ordinal(KIND, ordinal)
-                if following is None:
-                    self.run = runs.end(self.run, RunState.COMPLETED, None, {}, self.now)
-                else:
-                    self.open(following)
-            case Verdict.WAIT | Verdict.OVER:
-                pass
-
-    def write(self, held: Held) -> tuple[BatchRecord, ClaimId]:
-        """The row as the transaction locks it; without the fence nobody compares the claim."""
-        row = self.rows[held.batch]
-        if self.fenced:
-            return row, held.claim
-        return replace(row, state=BatchState.LEASED, claim=held.claim), held.claim
-
-    # ------------------------------------------------------------------ what happens to a fleet
-
-    @initialize(ordinal=st.integers(1, len(STEPS[KIND])))
-    def begin(self, ordinal: int) -> None:
-        self.first = ordinal
-        self.open(ordinal)
-
-    @rule(epoch=st.integers(1, 2))
-    def publish(self, epoch: int) -> None:
-        for row in list(self.rows.values()):
-            if claims.is_publishable(row, self.now, epoch):
-                self.rows[row.id] = claims.publish(row, self.now, epoch)
-                self.hints.append(row.id)
-
-    @precondition(lambda self: self.hints)
+    @precondition(lambda self: self.world.bus.hints)
     @rule(data=st.data())
-    def drop_a_hint(self, data: st.DataObject) -> None:
-        self.hints.pop(data.draw(st.integers(0, len(self.hints) - 1)))
+    def drop(self, data: st.DataObject) -> None:
+        self.world.bus.hints.pop(data.draw(st.integers(0, len(self.world.bus.hints) - 1)))
 
-    @precondition(lambda self: self.hints)
+    @precondition(lambda self: self.world.bus.hints)
     @rule(data=st.data())
-    def double_a_hint(self, data: st.DataObject) -> None:
-        self.hints.append(data.draw(st.sampled_from(self.hints)))
+    def duplicate(self, data: st.DataObject) -> None:
+        self.world.bus.hints.append(data.draw(st.sampled_from(self.world.bus.hints)))
 
-    @precondition(lambda self: self.hints)
-    @rule(data=st.data(), worker=st.integers(1, WORKERS))
-    def deliver(self, data: st.DataObject, worker: int) -> None:
-        self.take(self.hints.pop(data.draw(st.integers(0, len(self.hints) - 1))), worker)
+    @precondition(lambda self: self.world.bus.hints)
+    @rule()
+    def wipe(self) -> None:
+        self.world.bus.wipe()
 
-    @rule(data=st.data(), worker=st.integers(1, WORKERS))
-    def poll(self, data: st.DataObject, worker: int) -> None:
-        due = sorted(row.id for row in self.rows.values() if claims.is_due(row, self.now))
-        if due:
-            self.take(data.draw(st.sampled_from(due)), worker)
+    @precondition(lambda self: self.world.bus.hints)
+    @rule(data=st.data(), worker=WORKERS, answered=st.booleans())
+    def deliver(self, data: st.DataObject, worker: int, answered: bool) -> None:
+        hints = self.world.bus.hints
+        self.world.claim(hints.pop(data.draw(st.integers(0, len(hints) - 1))), worker, answered=answered)
 
-    def take(self, batch: BatchId, worker: int) -> None:
-        claim = ClaimId(f"claim-{self.draw()}")
-        name = WorkerId(f"worker-{worker}")
-        taken = claims.claim(self.rows[batch], self.run.state, claim=claim, worker=name, now=self.now)
-        if isinstance(taken, BatchRecord):
-            self.put(taken)
-            self.held.append(Held(taken, claim))
+    # ------------------------------------------------------------------ claims
+
+    @rule(data=st.data(), worker=WORKERS)
+    def claim(self, data: st.DataObject, worker: int) -> None:
+        """A poll asks for anything due; a late one for anything at all."""
+        rows = self.world.rows
+        due = sorted(row.id for row in rows.values() if claims.is_due(row, self.world.now))
+        self.world.claim(data.draw(st.sampled_from(due or sorted(rows))), worker)
+
+    @precondition(lambda self: self.world.unanswered)
+    @rule(data=st.data())
+    def ask_again(self, data: st.DataObject) -> None:
+        asked = data.draw(st.sampled_from(self.world.unanswered))
+        self.world.unanswered.remove(asked)
+        self.world.ask(*asked, answered=True)
+
+    @rule(data=st.data(), seconds=st.sampled_from([0, 2, 61]))
+    def beat(self, data: st.DataObject, seconds: int) -> None:
+        """A holder renews its lease, perhaps late, when nobody has taken it yet."""
+        if held := self.holder(data):
+            self.world.now += timedelta(seconds=seconds)
+            self.world.beat(held)
 
     @rule(seconds=st.sampled_from([1, 3, 7, 31, 300]))
-    def time_passes(self, seconds: int) -> None:
-        self.now += timedelta(seconds=seconds)
+    def expire(self, seconds: int) -> None:
+        self.world.now += timedelta(seconds=seconds)
 
-    @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def beat(self, data: st.DataObject) -> None:
-        held = data.draw(st.sampled_from(self.held))
-        renewed = claims.renew(self.rows[held.batch], held.claim, self.now, until=runs.last_renewal(self.run))
-        if renewed is not None:
-            self.put(renewed)
+    @rule(data=st.data(), before=st.sampled_from([0, 2, 4]))
+    def lose(self, data: st.DataObject, before: int) -> None:
+        """A lease runs out; its holder does not know, and may wake at any time."""
+        if held := self.holder(data):
+            self.world.lose(held, before)
 
-    @precondition(lambda self: self.held)
-    @rule(data=st.data(), following=st.integers(0, 3), forgets=st.booleans())
-    def commit(self, data: st.DataObject, following: int, forgets: bool) -> None:
-        """The holder, or a zombie that wakes late, commits; one that does not forget will try again."""
-        held = data.draw(st.sampled_from(self.held))
-        row, claim = self.write(held)
-        try:
-            if row.is_plan:
-                row = batches.seal(row, claim)
-            ended = batches.done(row, claim, {"changed": 1}, self.now)
-        except ClaimLost:
-            self.held.remove(held)
-            return
-        if row.is_plan:
-            ordered = step_at(KIND, row.ordinal).ordered
-            new = self.children(following, ordered=ordered, total=4)
-            for child in batches.follow(row, new, self.now, ordered=ordered):
-                self.put(child)
-        self.effects[row.id] = self.effects.get(row.id, 0) + 1
-        self.put(ended)
-        if forgets:
-            self.held.remove(held)
-
-    @precondition(lambda self: self.held)
-    @rule(data=st.data(), jitter=st.floats(-1, 1), before=st.integers(0, 5))
-    def fail(self, data: st.DataObject, jitter: float, before: int) -> None:
-        """A handled failure, of a batch that may have failed often before."""
-        held = data.draw(st.sampled_from(self.held))
-        row, claim = self.write(held)
-        row = replace(row, failures=max(row.failures, before))
-        try:
-            delay = claims.backoff(row.failures + 1, jitter)
-            failed, fate = batches.fail(row, claim, "broken", self.now, delay, counts=True)
-        except ClaimLost:
-            self.held.remove(held)
-            return
-        self.put(failed)
-        if fate is Fate.SPLIT:
-            self.split(held)
-        elif fate is Fate.POISONED:
-            self.put(batches.dead(failed, claim, "broken", self.now))
-
-    def split(self, held: Held) -> None:
-        row, claim = self.write(held)
-        ordered = step_at(KIND, row.ordinal).ordered
-        new = self.children(2, ordered=ordered, total=row.total // 2)
-        parent, made = batches.split(row, claim, new, self.now, ordered=ordered)
-        for other in list(self.rows.values()):
-            if other.waits_for == row.id:
-                self.rows[other.id] = replace(other, waits_for=made[-1].id)
-        for child in made:
-            self.put(child)
-        self.put(parent)
-
-    @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def hand_back(self, data: st.DataObject) -> None:
-        held = data.draw(st.sampled_from(self.held))
-        row, claim = self.write(held)
-        try:
-            self.put(batches.hand_back(row, claim))
-        except ClaimLost:
-            self.held.remove(held)
-
-    @precondition(lambda self: self.held)
     @rule(data=st.data())
     def crash(self, data: st.DataObject) -> None:
-        self.held.remove(data.draw(st.sampled_from(self.held)))
+        if held := self.holder(data):
+            self.world.held.remove(held)
 
-    @rule(times=st.integers(1, 2))
-    def close(self, times: int) -> None:
-        for ordinal in list(self.steps) * times:
-            self.close_phase(ordinal)
+    # ------------------------------------------------------------------ what holders and zombies write
 
-    @precondition(lambda self: self.run.state is RunState.RUNNING)
-    @rule(sure=st.integers(0, 9))
-    def cancel(self, sure: int) -> None:
-        if sure == 0:
-            self.run = runs.cancel(self.run, self.now)
+    @rule(data=st.data(), sizes=SIZES, closes=st.booleans())
+    def commit(self, data: st.DataObject, sizes: list[int], closes: bool) -> None:
+        """A holder ends its batch, or a zombie that wakes late tries to; who does not close has died first."""
+        if held := self.holder(data):
+            self.world.held.remove(held)
+            self.world.end_well(held, sizes)
+            if closes:
+                self.world.close(self.world.rows[held.batch].ordinal)
 
-    @precondition(lambda self: self.run.state is RunState.CANCELLING)
-    @rule()
-    def sweep(self) -> None:
-        for row in list(self.rows.values()):
-            self.rows[row.id] = runs.end_batch(row, self.now)
-        if runs.may_end(self.run, self.rows.values()) and self.run.leads_to is not None:
-            self.run = runs.end(self.run, self.run.leads_to, self.run.failed_reason, {}, self.now)
+    @rule(data=st.data(), sizes=SIZES)
+    def commit_without_an_answer(self, data: st.DataObject, sizes: list[int]) -> None:
+        """The holder does not learn that it has committed, and will try again."""
+        if held := self.tireless(data):
+            self.world.commit(held, sizes)
+
+    @rule(data=st.data())
+    def page(self, data: st.DataObject) -> None:
+        """The first of the objects is done and committed alone."""
+        held = self.tireless(data)
+        if held and held.at <= int(self.world.rows[held.batch].payload.get("hi", 0)):
+            self.world.advance(held)
+
+    @rule(
+        data=st.data(),
+        jitter=st.sampled_from([-1.0, 0.0, 1.0]),
+        before=st.sampled_from([0, 4, 4]),
+        counts=st.sampled_from([True, True, False]),
+    )
+    def fail(self, data: st.DataObject, jitter: float, before: int, counts: bool) -> None:
+        """A handled failure, of a batch that may have failed often before; an absent system counts none."""
+        held = self.tireless(data)
+        if held and not self.world.fail(held, jitter, before, counts=counts):
+            self.world.held.remove(held)
+
+    @precondition(lambda self: any(held.led_to is not Fate.READY for held in self.world.held))
+    @rule(data=st.data())
+    def split(self, data: st.DataObject) -> None:
+        held = data.draw(st.sampled_from([one for one in self.world.held if one.led_to is not Fate.READY]))
+        self.world.divide(held)
+
+    @rule(data=st.data())
+    def hand_back(self, data: st.DataObject) -> None:
+        if held := self.holder(data):
+            self.world.hand_back(held)
+
+    # ------------------------------------------------------------------ barriers, schedulers, people
+
+    @rule(data=st.data())
+    def close(self, data: st.DataObject) -> None:
+        self.world.close(data.draw(st.sampled_from(sorted(self.world.steps))))
+
+    @rule(scheduler=SCHEDULERS, acts=st.booleans())
+    def look(self, scheduler: int, acts: bool) -> None:
+        """A scheduler finds what is owed, and does it at once or when it comes to it."""
+        self.world.look(scheduler)
+        while acts and self.world.duties[scheduler]:
+            self.world.act(scheduler)
+
+    @precondition(lambda self: any(self.world.duties.values()))
+    @rule(data=st.data(), times=st.integers(1, 6))
+    def act(self, data: st.DataObject, times: int) -> None:
+        scheduler = data.draw(st.sampled_from([one for one, duties in self.world.duties.items() if duties]))
+        for _ in range(min(times, len(self.world.duties[scheduler]))):
+            self.world.act(scheduler)
+
+    @precondition(lambda self: any(self.world.duties.values()))
+    @rule(scheduler=SCHEDULERS)
+    def lose_a_scheduler(self, scheduler: int) -> None:
+        self.world.duties[scheduler].clear()
+
+    @precondition(lambda self: self.person == "cancels" and self.world.run.state.is_active)
+    @rule(seconds=st.integers(0, 9))
+    def cancel(self, seconds: int) -> None:
+        self.world.now += timedelta(seconds=seconds)
+        self.world.run = runs.cancel(self.world.run, self.world.now)
+
+    @precondition(lambda self: self.person == "pauses" and self.world.run.state in (RunState.RUNNING, RunState.PAUSED))
+    @rule(seconds=st.integers(0, 9))
+    def pause_or_resume(self, seconds: int) -> None:
+        self.world.now += timedelta(seconds=seconds)
+        change = runs.pause if self.world.run.state is RunState.RUNNING else runs.resume
+        self.world.run = change(self.world.run, "operator", self.world.now)
+
+    @precondition(lambda self: self.world.dead_in_open_steps())
+    @rule(data=st.data())
+    def drive_again(self, data: st.DataObject) -> None:
+        self.world.drive_again(data.draw(st.sampled_from(self.world.dead_in_open_steps())))
 
     # ------------------------------------------------------------------ the law
 
     @invariant()
-    def each_batch_ends_once(self) -> None:
-        assert all(count <= 1 for count in self.effects.values()), self.effects
+    def nothing_is_done_twice(self) -> None:
+        for number, ordinal in self.world.planned.items():
+            done, errored = self.world.done[number], self.world.errored[number]
+            assert done + errored <= 1, f"object {number} of step {ordinal} is done {done} times, errored {errored}"
+        assert all(count <= 1 for count in self.world.ended.values()), self.world.ended
 
     @invariant()
-    def each_step_fires_once(self) -> None:
-        assert all(step.fired <= 1 for step in self.steps.values())
+    def each_step_fires_once_and_none_opens_before_the_one_before_it_has_closed(self) -> None:
+        for ordinal, step in self.world.steps.items():
+            assert step.fired <= 1
+            assert ordinal == self.world.first or self.world.steps[ordinal - 1].is_closed
 
     @invariant()
-    def no_step_opens_before_the_one_before_has_closed(self) -> None:
-        for ordinal in self.steps:
-            if ordinal != self.first:
-                assert self.steps[ordinal - 1].is_closed
+    def a_closed_step_has_done_all_of_its_work(self) -> None:
+        for ordinal, step in self.world.steps.items():
+            if not step.is_closed:
+                continue
+            rows = self.world.of_step(ordinal)
+            assert not any(row.unfinished for row in rows)
+            assert step.expected == len(rows)
+            assert not (self.world.step(ordinal).gate and any(row.state is BatchState.DEAD for row in rows))
+            for number, place in self.world.planned.items():
+                if place == ordinal:
+                    assert self.world.done[number] + self.world.errored[number] == 1, f"object {number} is forgotten"
 
     @invariant()
-    def a_closed_step_has_nothing_unfinished(self) -> None:
-        for ordinal, step in self.steps.items():
-            if step.is_closed:
-                assert not any(row.unfinished for row in self.of_step(ordinal))
-                assert step.expected == len(self.of_step(ordinal))
+    def an_ordered_step_goes_in_order(self) -> None:
+        for ordinal, done in self.world.order.items():
+            assert not self.world.step(ordinal).ordered or done == sorted(done)
 
     @invariant()
     def epochs_only_grow(self) -> None:
-        for row in self.rows.values():
+        for row in self.world.rows.values():
             assert row.epoch >= self.epochs.get(row.id, 0)
             self.epochs[row.id] = row.epoch
 
     @invariant()
     def failures_are_bounded(self) -> None:
-        assert all(row.failures <= batches.FAILURES + 1 for row in self.rows.values())
+        assert all(row.failures <= batches.FAILURES for row in self.world.rows.values())
 
     @invariant()
-    def a_run_that_is_over_has_no_lease(self) -> None:
-        if self.run.state.is_final:
-            assert not any(row.unfinished for row in self.rows.values())
+    def what_is_leased_has_an_owner_and_what_is_not_has_no_lease(self) -> None:
+        last = self.world.last_leases()
+        for row in self.world.rows.values():
+            leased = row.state is BatchState.LEASED
+            assert leased == (row.lease_until is not None)
+            assert not leased or (row.owner is not None and row.claim is not None)
+            assert not leased or last is None or row.lease_until is None or row.lease_until <= last
+
+    @invariant()
+    def a_run_that_is_over_has_left_nothing(self) -> None:
+        if self.world.run.state.is_final:
+            assert not any(row.unfinished for row in self.world.rows.values())
+            assert not any(step.is_live for step in self.world.steps.values())
 
     @invariant()
     def whoever_waits_waits_for_somebody(self) -> None:
-        if self.run.state is RunState.RUNNING:
-            for row in self.rows.values():
-                if row.state is BatchState.BLOCKED and row.waits_for is not None:
-                    before = self.rows[row.waits_for]
-                    assert before.unfinished or before.state is BatchState.DEAD
+        for row in self.world.rows.values():
+            if row.state is BatchState.BLOCKED and self.world.run.state.is_active:
+                assert row.waits_for is not None
+                before = self.world.rows[row.waits_for]
+                assert before.unfinished or before.state in (BatchState.DEAD, BatchState.CANCELLED)
 
 
-class Unfenced(World):
-    fenced = False
+class Cancelled(History):
+    """Histories in which a person cancels sooner or later."""
+
+    always = "cancels"
 
 
-@pytest.mark.behaviour("FLT-3", "FLT-4", "FLT-5", "FLT-8")
-def test_no_history_breaks_the_law() -> None:
+def _play(examples: int, histories: type[History] = History, **more: Any) -> None:
     run_state_machine_as_test(
-        World,
+        histories,
         settings=settings(
-            max_examples=150,
+            max_examples=examples,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
+            **more,
         ),
     )
 
 
-@pytest.mark.behaviour("FLT-4")
-def test_without_the_fence_some_history_breaks_it() -> None:
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            Unfenced,
-            settings=settings(
-                max_examples=150,
-                stateful_step_count=40,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                database=None,
-                derandomize=True,
-                report_multiple_bugs=False,
-                print_blob=False,
-                phases=[Phase.generate],
-            ),
-        )
+@pytest.mark.behaviour("FLT-3", "FLT-4", "FLT-5", "FLT-8", "FLT-9", "FLT-10", "FLT-17", "FLT-24")
+def test_no_history_breaks_the_law_and_every_one_comes_to_an_end() -> None:
+    _play(200)
+
+
+# --- each rule taken away
+
+
+def _unfenced(batch: BatchRecord | None, claim: ClaimId) -> BatchRecord:
+    assert batch is not None
+    return replace(batch, state=BatchState.LEASED, claim=claim)
+
+
+def _counted(step: StepRecord, rows: Iterable[BatchRecord]) -> bool:
+    """A barrier that counts what has arrived against what the plan announced."""
+    return step.expected is not None and sum(row.state is BatchState.DONE for row in rows) >= step.expected
+
+
+def _closes_over_the_dead(step: StepRecord, _definition: object, rows: Sequence[BatchRecord]) -> Verdict:
+    return Verdict.CLOSE if step.is_live and barriers.may_close(step, rows) else Verdict.WAIT
+
+
+_split, _follow, _claim, _end_batch = batches.split, batches.follow, claims.claim, runs.end_batch
+
+
+def _loses_a_child(row: BatchRecord, claim: ClaimId, new: Any, now: datetime, *, ordered: bool) -> Any:
+    return _split(row, claim, new[:1], now, ordered=ordered)
+
+
+def _in_any_order(producer: BatchRecord, children: Any, now: datetime, **_more: Any) -> list[BatchRecord]:
+    return _follow(producer, children, now)
+
+
+def _keeps_the_claim(batch: BatchRecord, state: RunState, **more: Any) -> Any:
+    taken = _claim(batch, state, **more)
+    return replace(taken, claim=batch.claim or taken.claim) if isinstance(taken, BatchRecord) else taken
+
+
+def _in_any_run(batch: BatchRecord, _state: RunState, **more: Any) -> Any:
+    return _claim(batch, RunState.RUNNING, **more)
+
+
+def _ends_live_leases(batch: BatchRecord, now: datetime) -> BatchRecord:
+    return _end_batch(batch, now + timedelta(hours=1))
+
+
+def _told_once(batch: BatchRecord, now: datetime, _epoch: int) -> bool:
+    return claims.is_due(batch, now) and batch.published_at is None
+
+
+def _told_in_any_epoch(batch: BatchRecord, now: datetime, _epoch: int) -> bool:
+    at = batch.published_at
+    return claims.is_due(batch, now) and (at is None or now - at >= timedelta(seconds=30))
+
+
+_BROKEN: dict[str, tuple[object, str, Callable[..., object]]] = {
+    "the fence": (batches, "check_claim", _unfenced),
+    "the lease": (claims, "expired", lambda batch, _now: batch.state is BatchState.LEASED),
+    "the takeover of an expired lease": (claims, "expired", lambda _batch, _now: False),
+    "a claim's own id": (claims, "claim", _keeps_the_claim),
+    "the barrier's look at rows": (barriers, "may_close", _counted),
+    "the barrier's patience": (barriers, "may_close", lambda step, _rows: step.state == "sealed"),
+    "the gate": (barriers, "judge_step", _closes_over_the_dead),
+    "the second child of a split": (batches, "split", _loses_a_child),
+    "the order of a step": (batches, "follow", _in_any_order),
+    "the arrival of a predecessor": (barriers, "unblocked_by", lambda _batch, _step: False),
+    "the repetition of a hint": (claims, "is_publishable", _told_once),
+    "the epoch of the bus": (claims, "is_publishable", _told_in_any_epoch),
+    "the limit of failures": (batches, "fate", lambda _batch: Fate.READY),
+}
+_BROKEN_ENDS: dict[str, tuple[object, str, Callable[..., object]]] = {
+    "the running run a claim needs": (claims, "claim", _in_any_run),
+    "the patience with live leases": (runs, "end_batch", _ends_live_leases),
+    "the end of expired leases": (runs, "expired", lambda _batch, _now: False),
+    "the wait for the last lease": (runs, "may_end", lambda _run, _rows: True),
+    "the last renewal": (runs, "last_renewal", lambda _run: None),
+}
+_QUICK: dict[str, Any] = {"report_multiple_bugs": False, "print_blob": False, "phases": [Phase.generate]}
+
+
+@pytest.mark.behaviour("FLT-3", "FLT-4", "FLT-8", "FLT-9", "FLT-10", "FLT-17")
+@pytest.mark.parametrize("what", _BROKEN)
+def test_some_history_breaks_the_law_without(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*_BROKEN[what])
+    with pytest.raises((AssertionError, IllegalTransition)):
+        _play(1000, derandomize=True, **_QUICK)
+
+
+@pytest.mark.behaviour("FLT-24")
+@pytest.mark.parametrize("what", _BROKEN_ENDS)
+def test_some_history_of_a_cancelled_run_breaks_the_law_without(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*_BROKEN_ENDS[what])
+    with pytest.raises((AssertionError, IllegalTransition)):
+        _play(1000, Cancelled, derandomize=True, **_QUICK)

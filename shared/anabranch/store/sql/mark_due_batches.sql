@@ -29,6 +29,9 @@ WITH busy AS MATERIALIZED (
     JOIN unnest($3::text[], $4::integer[]) AS allowed (kind, most) ON allowed.kind = w.worker_kind AND w.rank <= allowed.most
     JOIN batch b ON b.id = w.id
     WHERE batch_is_due(b.state, b.not_before, b.lease_until, b.lease)
+      -- Again of the row as it is locked: another relay may have marked it since it was looked at.
+      AND (b.published_at IS NULL OR b.published_epoch IS DISTINCT FROM $1::bigint OR b.published_at > anabranch_now()
+           OR b.published_at < anabranch_now() - make_interval(secs => $2))
     ORDER BY b.id
     FOR NO KEY UPDATE OF b SKIP LOCKED
 ), marked AS (
