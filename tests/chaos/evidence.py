@@ -24,7 +24,7 @@ STILL_SECONDS: Final = 30.0
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One committed change of a row: of what, in which transaction, from what to what."""
+    """One committed change of a row: of what, in which transaction, from what to what, by whose connection."""
 
     n: int
     tx: int
@@ -34,6 +34,7 @@ class Entry(msgspec.Struct, frozen=True):
     sub: int = 0
     was: dict[str, Any] | None = None
     now: dict[str, Any] = {}
+    by: str = ""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +121,7 @@ _ATTEMPTS: Final = """
 SELECT batch_id AS batch, epoch, claim, outcome, extract(epoch FROM started_at)::float8 AS at
   FROM batch_attempt ORDER BY batch_id, epoch
 """
-_LOG: Final = "SELECT n, tx, at, what, id, sub, was, now FROM chaos_log ORDER BY n"
+_LOG: Final = "SELECT n, tx, at, what, id, sub, was, now, by FROM chaos_log ORDER BY n"
 _ANCHORS: Final = """
 SELECT s.key || '/' || t.key AS population, c.anchor
   FROM cso c JOIN object_type t ON t.id = c.type_id JOIN system s ON s.id = t.system_id

@@ -4,6 +4,7 @@ CREATE TABLE chaos_log (
     n    bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
     tx   bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
     at   double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()),
+    by   text NOT NULL DEFAULT current_setting('application_name'),
     what text NOT NULL,
     id   bigint NOT NULL,
     sub  integer NOT NULL DEFAULT 0,
@@ -12,8 +13,8 @@ CREATE TABLE chaos_log (
 );
 
 CREATE FUNCTION chaos_batch(b batch) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
-    SELECT jsonb_build_object('state', b.state, 'claim', b.claim, 'epoch', b.epoch, 'failures', b.failures,
-                              'losses', b.losses, 'cursor', b.cursor) $$;
+    SELECT jsonb_build_object('state', b.state, 'claim', b.claim, 'epoch', b.epoch, 'owner', b.owner,
+                              'failures', b.failures, 'losses', b.losses, 'cursor', b.cursor) $$;
 CREATE FUNCTION chaos_batches_made() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO chaos_log (what, id, now) SELECT 'batch', b.id, chaos_batch(b) FROM fresh b ORDER BY b.id;

@@ -16,6 +16,7 @@ from tests.chaos.evidence import Entry, Evidence
 
 from anabranch.model.enums import RunState
 from anabranch.protocol.batches import FAILURES
+from anabranch.store.pool import COMMITTING
 
 _OBJECTS: Final = frozenset({"cso", "mvo"})
 _ENDED: Final = frozenset({"done", "dead", "skipped", "cancelled"})
@@ -64,13 +65,14 @@ def effects_applied_once(evidence: Evidence) -> Iterator[str]:
 def _moves(entry: Entry) -> bool:
     """The batch ended, or a step of it was committed."""
     assert entry.was is not None
-    return entry.now["state"] == "done" or (
-        entry.now["state"] == "leased" and entry.now["claim"] == entry.was["claim"] and entry.was["state"] == "leased"
-        and entry.now["epoch"] == entry.was["epoch"]
-    )  # fmt: skip
+    went_on = entry.now["state"] == entry.was["state"] == "leased" and entry.now["epoch"] == entry.was["epoch"]
+    return entry.now["state"] == "done" or (went_on and entry.now["failures"] <= entry.was["failures"])
 
 
 def committed_once(evidence: Evidence) -> Iterator[str]:
+    for entry in _batches(evidence):
+        if entry.was is not None and _moves(entry) and entry.by != f"{COMMITTING}{entry.now['owner']}":
+            yield f"batch {entry.id} was held by {entry.now['owner']} when {entry.by} ended it or a step of it"
     ends = Counter(entry.id for entry in _batches(evidence) if entry.now["state"] == "done")
     attempts = Counter(one.batch for one in evidence.attempts if one.outcome == "done")
     for batch in evidence.batches:

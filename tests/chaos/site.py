@@ -32,7 +32,7 @@ from anabranch.console.local_fleet import FleetMember, LocalFleet, Service, Surr
 from anabranch.model.configuration import Configuration, GuardLimit
 from anabranch.model.enums import ChangeClass, GuardPoint
 from anabranch.model.identity import WorkerId
-from anabranch.store.faults import is_absence
+from anabranch.store.faults import StoreUnavailable, is_absence
 from anabranch.store.migrate import migrate
 from anabranch.store.pool import prepare_connection
 from anabranch.store.postgres import PostgresStore
@@ -95,13 +95,42 @@ class DisturbedFleet(LocalFleet):
         return [sys.executable, str(_HERE / "launcher.py"), service.value, str(self.points), *tooth]
 
 
+def _is_away(fault: Exception) -> bool:
+    return is_absence(fault) or isinstance(fault, OSError | StoreUnavailable)
+
+
+async def patiently(work: Callable[[], Awaitable[T]], seconds: float = 60.0) -> T:
+    """What the work gives, begun again while PostgreSQL is away."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                return await work()
+            except Exception as fault:
+                if not _is_away(fault):
+                    raise
+                await asyncio.sleep(0.05)
+
+
+async def administer(arena: Arena, statement: str) -> None:
+    """The statement is carried out on PostgreSQL's own first database."""
+
+    async def carry_out() -> None:
+        administrator = await asyncpg.connect(arena.server_url)
+        try:
+            await administrator.execute(statement)
+        finally:
+            await administrator.close()
+
+    await patiently(carry_out)
+
+
 class Database:
     """A database that is asked again when its server was away."""
 
     def __init__(self, url: str, patience: float = 60.0) -> None:
         self.url = url
         self._patience = patience
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._connection: asyncpg.Connection[Any] | None = None
         self._lock = asyncio.Lock()
 
     async def ask(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
@@ -113,8 +142,8 @@ class Database:
                         self._connection = await asyncpg.connect(self.url, timeout=5)
                         await prepare_connection(self._connection)
                     return await self._connection.fetch(statement, *arguments)
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-                    if not is_absence(fault) and not isinstance(fault, OSError):
+                except Exception as fault:
+                    if not _is_away(fault):
                         raise
                     await asyncio.sleep(0.05)
 
@@ -149,11 +178,7 @@ class Site:
     @classmethod
     async def made(cls, arena: Arena, name: str, size: Size, fleet: type[LocalFleet] = LocalFleet) -> Site:
         """The site exists, configured, with nothing done yet."""
-        administrator = await asyncpg.connect(arena.server_url)
-        try:
-            await administrator.execute(f'CREATE DATABASE "{name}"')
-        finally:
-            await administrator.close()
+        await administer(arena, f'CREATE DATABASE "{name}"')
         site = cls(arena, name, fleet)
         (site.directory / "out").mkdir(parents=True)
         await migrate(site.database.url)
@@ -175,19 +200,19 @@ class Site:
         """Processes and database are gone; files stay with the arena."""
         await asyncio.to_thread(self.fleet.stop, drain_seconds=0.0)
         await self.database.close()
-        administrator = await asyncpg.connect(self.arena.server_url)
-        try:
-            await administrator.execute(f'DROP DATABASE IF EXISTS "{self.prefix[:-1]}" WITH (FORCE)')
-        finally:
-            await administrator.close()
+        await administer(self.arena, f'DROP DATABASE IF EXISTS "{self.prefix[:-1]}" WITH (FORCE)')
 
     async def start(self, moment: Any) -> int:
         """The cycle is queued for the moment; its execution."""
-        store = await PostgresStore.open(self.database.url, WorkerId("tester"), connections=1)
-        try:
-            return await store.start_execution(CYCLE, "tester", moment)
-        finally:
-            await store.close()
+
+        async def begin() -> int:
+            store = await PostgresStore.open(self.database.url, WorkerId("tester"), connections=1)
+            try:
+                return await store.start_execution(CYCLE, "tester", moment)
+            finally:
+                await store.close()
+
+        return await patiently(begin)  # asked twice, a queued execution is the same one
 
     async def outcome(self) -> Outcome:
         """State hash with sections, target files by name, and the ledger as a directory holds it."""

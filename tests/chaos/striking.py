@@ -168,7 +168,8 @@ class Striker:
         for one in surplus:
             one.identity.signal(signal.SIGTERM)
         codes = [await self._gone(one) for one in surplus]
-        blow.exit_code = next((code for code in codes if code != 0), 0)
+        # One that was still starting knows no signal yet, holds nothing, and simply ends.
+        blow.exit_code = next((code for code in codes if code not in {0, -signal.SIGTERM}), 0)
 
     # --- servers
 
