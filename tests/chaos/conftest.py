@@ -14,6 +14,8 @@ from tests.fleet.sites import Outcome
 
 SHORT = Size(people=120, weeks=0)
 """One first cycle of a small organisation: every person, account and reference is new."""
+BRIEF = Size(people=80, weeks=0, peers=2, cycle="brief", patience=100.0, stillness=10.0)
+"""One import and one sync; what a missing safeguard breaks may never end, and is not waited for long."""
 
 
 @pytest.fixture(scope="session")

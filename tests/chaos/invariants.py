@@ -227,6 +227,8 @@ def dead_letters(evidence: Evidence) -> Iterator[str]:
 
 
 def same_state(evidence: Evidence) -> Iterator[str]:
+    if evidence.peace is None:
+        return
     for section, digest in evidence.peace.sections.items():
         if evidence.outcome.sections.get(section) != digest:
             yield f"the state differs from that of an undisturbed worker in: {section}"

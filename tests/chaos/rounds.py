@@ -7,11 +7,11 @@ import os
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from tests.chaos.arena import Arena
@@ -28,8 +28,6 @@ from anabranch.console.demo.generator import write
 from anabranch.console.local_fleet import Service
 
 FIRST: Final = datetime(2026, 1, 5, 6, tzinfo=UTC)
-PATIENCE: Final = 150.0
-"""How long a cycle may take, however much it is disturbed, before it counts as one that never ends."""
 _NUMBERS: Final = count(1)
 _AUDIT: Final = Path(__file__).with_name("evidence.sql")
 
@@ -55,7 +53,7 @@ async def in_peace(arena: Arena, size: Size) -> Outcome:
         await asyncio.to_thread(site.fleet.wait_ready)
         for week in range(size.weeks + 1):
             write(size.organisation(week), site.directory / "data")
-            await _cycle(site, week)
+            await _cycle(site, size, week)
         states = await site.database.ask("SELECT DISTINCT state FROM run")
         assert [row[0] for row in states] == ["completed"], states
         return await site.outcome()
@@ -67,21 +65,21 @@ def _name(kind: str) -> str:
     return f"chaos_{kind}_{os.getpid()}_{next(_NUMBERS)}"
 
 
-async def _cycle(site: Site, week: int) -> bool:
+async def _cycle(site: Site, size: Size, week: int) -> bool:
     """The cycle has ended; False when it never does, or is held."""
-    execution = await site.start(FIRST + timedelta(weeks=week))
+    execution = await site.start(size.cycle, FIRST + timedelta(weeks=week))
 
     async def over() -> bool | None:
         rows = await site.database.ask("SELECT ended_at IS NOT NULL AS over FROM execution WHERE id = $1", execution)
         return True if rows[0]["over"] else None
 
-    return bool(await site.database.until(over, PATIENCE))
+    return bool(await site.database.until(over, size.patience))
 
 
 class Disturbed:
     """One disturbed site, from its founding to its judgement."""
 
-    def __init__(self, arena: Arena, size: Size, faults: Sequence[Fault], peace: Outcome, tooth: Tooth | None) -> None:
+    def __init__(self, arena: Arena, size: Size, faults: Sequence[Fault], peace: Outcome | None, tooth: Tooth | None) -> None:
         self._arena = arena
         self._size = size
         self._faults = list(faults)
@@ -119,14 +117,14 @@ class Disturbed:
         await _audit(site)
         watching = asyncio.create_task(striker.watch(), name="striker")
         for service in Service:
-            fleet.add(service)
+            fleet.add(service, 1 if service is Service.SCHEDULER else self._size.peers)
         for week in range(self._size.weeks + 1):
             write(self._size.organisation(week), site.directory / "data")
-            ended = await _cycle(site, week)
+            ended = await _cycle(site, self._size, week)
             await striker.settle()
             if not ended:
                 break
-        await stillness(site)
+        await stillness(site, self._size.stillness)
         striker.finish()
         await watching
         codes = {str(blow.fault): blow.exit_code for blow in striker.blows if blow.fault.deed in _ASKED}
@@ -196,14 +194,10 @@ async def play_round(
     arena: Arena,
     size: Size,
     faults: Sequence[Fault],
-    peace: Outcome,
+    peace: Outcome | None,
     *,
     name: str = "round",
     tooth: Tooth | None = None,
-    watch: Callable[[Any], None] | None = None,
 ) -> Round:
-    """One round with these faults; `watch` is told of it when it is over."""
-    played = await Disturbed(arena, size, faults, peace, tooth).play(name)
-    if watch is not None:
-        watch(played)
-    return played
+    """One round with these faults; without `peace` its state is compared with nothing."""
+    return await Disturbed(arena, size, faults, peace, tooth).play(name)

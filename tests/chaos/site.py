@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -38,11 +39,10 @@ from anabranch.store.pool import prepare_connection
 from anabranch.store.postgres import PostgresStore
 from anabranch.store.state_hash import state_hash
 
-CYCLE: Final = "disturbed"
 LEASE: Final = 1.0
 SETTINGS: Final = {
     "lease_seconds": str(LEASE),
-    "sweep_seconds": "0.1",
+    "sweep_seconds": "0.2",
     "idle_poll_seconds": "0.5",
     "republish_seconds": "2",
     "leader_lease_seconds": "2",
@@ -53,13 +53,19 @@ T = TypeVar("T")
 
 
 class Size(NamedTuple):
-    """How large a round is: people, how many weeks follow the first cycle, and how work is cut."""
+    """How large a round is: people, how many weeks follow the first cycle, how work is cut, which execution is a cycle;
+    and how many seconds a cycle may take, and the stillness after the last one, before they count as never."""
 
     people: int = 240
     weeks: int = 1
     batch_size: int = 7
     page_size: int = 40
     seed: int = 11
+    peers: int = 1
+    """Processes of each kind of worker, so that a frozen one has somebody who takes over."""
+    cycle: str = "disturbed"
+    patience: float = 240.0
+    stillness: float = 30.0
 
     def organisation(self, week: int) -> Organisation:
         made = found(self.people, self.seed)
@@ -202,13 +208,13 @@ class Site:
         await self.database.close()
         await administer(self.arena, f'DROP DATABASE IF EXISTS "{self.prefix[:-1]}" WITH (FORCE)')
 
-    async def start(self, moment: Any) -> int:
-        """The cycle is queued for the moment; its execution."""
+    async def start(self, name: str, moment: datetime) -> int:
+        """The execution is queued for the moment; its number."""
 
         async def begin() -> int:
             store = await PostgresStore.open(self.database.url, WorkerId("tester"), connections=1)
             try:
-                return await store.start_execution(CYCLE, "tester", moment)
+                return await store.start_execution(name, "tester", moment)
             finally:
                 await store.close()
 

@@ -23,8 +23,8 @@ from anabranch.bus.streams import GROUP, Keys
 from anabranch.console.local_fleet import FleetMember, Service
 from anabranch.model.enums import WorkerKind
 
-_LONGEST_FREEZE: Final = 6.0
-_LONGEST_OUTAGE: Final = 5.0
+_LONGEST_FREEZE: Final = 20.0
+_LONGEST_OUTAGE: Final = 10.0
 _TERM_SECONDS: Final = 30.0
 
 
