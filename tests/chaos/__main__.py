@@ -27,7 +27,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def main(seed: int, rounds: int, faults: int, people: int, weeks: int, show: bool, keep: Path | None) -> None:
     """Disturb a fleet and judge what it leaves. Ends with 1 when an invariant was violated."""
     if show:
-        for fault in schedule(seed, faults):
+        for fault in schedule(seed, faults, weeks):
             say(str(fault))
         return
     size = Size(people=people, weeks=weeks)
@@ -43,7 +43,7 @@ async def _play(directory: Path, size: Size, seed: int, rounds: int, faults: int
         peace = await in_peace(arena, size)
         say(f"undisturbed: state {peace.state}")
         for number in range(seed, seed + rounds):
-            one = await play_round(arena, size, schedule(number, faults), peace, name=f"seed {number}")
+            one = await play_round(arena, size, schedule(number, faults, size.weeks), peace, name=f"seed {number}")
             played.append(one)
             struck = sum(blow.fault.deed.is_fault for blow in one.blows)
             say(f"{one.name}: {struck} faults in {one.seconds:.1f} s, {len(one.violations)} violations")

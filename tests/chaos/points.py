@@ -16,6 +16,7 @@ import msgspec
 from tests.chaos.schedule import Fault, Stage
 
 _FAULTS = "faults.json"
+_CYCLE = "cycle"
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -40,12 +41,15 @@ class Points:
     def pass_by(self, place: str, stage: Stage, batch: int = 0, claim: str = "") -> None:
         """The process goes on at once, or stands still here until somebody continues or ends it."""
         for fault in self._awaited.get((place, stage), ()):
-            if self._pass(fault) == fault.n:
+            if self._cycle() == fault.cycle and self._pass(fault) == fault.n:
                 hit = Hit(fault.number, os.getpid(), batch, claim, time.time())
                 fresh = self._directory / f"fresh-{fault.number}"
                 fresh.write_bytes(msgspec.json.encode(hit))
                 fresh.rename(self._directory / f"hit-{fault.number}")
                 os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _cycle(self) -> int:
+        return int((self._directory / _CYCLE).read_bytes())
 
     def _pass(self, fault: Fault) -> int:
         descriptor = os.open(
@@ -62,6 +66,14 @@ def arm(directory: Path, faults: list[Fault]) -> None:
     """Processes that are started from now on stand still for these faults."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / _FAULTS).write_bytes(msgspec.json.encode(faults))
+    begin(directory, 0)
+
+
+def begin(directory: Path, cycle: int) -> None:
+    """From now on the faults of this cycle are awaited, and no others."""
+    fresh = directory / f"{_CYCLE}-fresh"
+    fresh.write_bytes(b"%d" % cycle)
+    fresh.rename(directory / _CYCLE)
 
 
 def hits(directory: Path) -> dict[int, Hit]:
@@ -70,9 +82,3 @@ def hits(directory: Path) -> dict[int, Hit]:
         hit.number: hit
         for hit in (msgspec.json.decode(file.read_bytes(), type=Hit) for file in directory.glob("hit-*"))
     }
-
-
-def passes(directory: Path, fault: Fault) -> int:
-    """How often the stage the fault waits for was passed."""
-    file = directory / f"passes-{fault.number}"
-    return file.stat().st_size if file.exists() else 0

@@ -17,7 +17,7 @@ import msgspec
 from tests.chaos.arena import Arena
 from tests.chaos.evidence import Evidence, gather, stillness
 from tests.chaos.invariants import Violation, judge, repeated_calls
-from tests.chaos.points import arm
+from tests.chaos.points import arm, begin
 from tests.chaos.schedule import Deed, Fault
 from tests.chaos.site import DisturbedFleet, Site, Size
 from tests.chaos.striking import Blow, Striker
@@ -120,6 +120,7 @@ class Disturbed:
             fleet.add(service, 1 if service is Service.SCHEDULER else self._size.peers)
         for week in range(self._size.weeks + 1):
             write(self._size.organisation(week), site.directory / "data")
+            begin(points, week)
             ended = await _cycle(site, self._size, week)
             await striker.settle()
             if not ended:

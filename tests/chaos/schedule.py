@@ -80,57 +80,66 @@ class Stage(StrEnum):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """`deed` at the n-th pass of `stage` at `place`, such as `sync:flow`; `number` is its name in a round."""
+    """`deed` at the n-th pass of `stage` at `place`, such as `sync:flow`, in a cycle; `number` is its name in a round.
+
+    The first cycle is 0.
+    """
 
     number: int
     deed: Deed
     place: str
     stage: Stage
     n: int
+    cycle: int = 0
 
     def __str__(self) -> str:
-        return f"{self.number}. {self.deed} at pass {self.n} of {self.place}, {self.stage}"
+        return f"{self.number}. {self.deed} at pass {self.n} of {self.place}, {self.stage}, in cycle {self.cycle}"
 
 
 _BATCH: Final = (Stage.CLAIMED, Stage.WRITING, Stage.FINISHED, Stage.COMMITTED)
 _PASSES: Final = {
-    "import:import": 6,
-    "import:apply.propose": 3,
-    "import:apply.settle": 12,
-    "import:detect.count": 3,
-    "import:detect.write": 3,
-    "import:references": 6,
-    "import:confirm": 3,
-    "sync:assess": 8,
-    "sync:teardown": 2,
-    "sync:match.propose": 8,
-    "sync:match.settle": 8,
-    "sync:flow": 16,
-    "sync:references": 8,
-    "sync:deletions.count": 2,
-    "sync:reserve.propose": 6,
-    "sync:reserve.settle": 6,
-    "sync:release.count": 2,
-    "sync:outbound": 16,
-    "export:assess": 3,
-    "export:export": 6,
-    "export:references": 3,
-    "export:deletes": 3,
-    "export:retries": 3,
+    "import:import": (7, 7),
+    "import:apply.propose": (3, 3),
+    "import:apply.settle": (40, 6),
+    "import:detect.count": (3, 3),
+    "import:detect.write": (3, 3),
+    "import:references": (16, 3),
+    "import:confirm": (16, 4),
+    "sync:assess": (2, 2),
+    "sync:teardown": (2, 2),
+    "sync:match.propose": (25, 3),
+    "sync:match.settle": (25, 3),
+    "sync:flow": (25, 4),
+    "sync:references": (25, 4),
+    "sync:deletions.count": (2, 2),
+    "sync:deletions.write": (2, 2),
+    "sync:reserve.propose": (2, 2),
+    "sync:reserve.settle": (16, 2),
+    "sync:release.count": (2, 2),
+    "sync:release.write": (2, 2),
+    "sync:outbound": (25, 4),
+    "export:assess": (3, 3),
+    "export:export": (14, 5),
+    "export:references": (3, 3),
+    "export:deletes": (3, 3),
+    "export:retries": (3, 3),
 }
-"""Place to a number of passes that a cycle of a few hundred people certainly has."""
+"""Place to batches that the first cycle of 120 people or more certainly has, and a week's cycle after it."""
 _SOFT: Final = (Deed.FLUSH, Deed.DROP_STREAM, Deed.DESTROY_GROUP, Deed.KILL_REDIS, Deed.WIPE_REDIS, Deed.KILL_SCHEDULER)
 _PROCESS: Final = (Deed.KILL, Deed.KILL, Deed.FREEZE, Deed.TERM)
 _LOSSES: Final = 2
 """So often may faults lose a batch of one step: a third loss in a row splits it, which is right, but not every time."""
 
 
-def schedule(seed: int, faults: int) -> list[Fault]:
-    """So many faults and one scaling of the sync workers from 1 to 4 and back to 1, the same for ever."""
+def schedule(seed: int, faults: int, weeks: int) -> list[Fault]:
+    """So many faults and one scaling of the sync workers from 1 to 4 and back to 1, the same for ever.
+
+    They are spread over a first cycle and those of `weeks` more weeks.
+    """
     random = Random(f"chaos/{seed}")  # noqa: S311 - a repeatable choice, not a secret
     made = [
-        Fault(1, Deed.SCALE_UP, "sync:assess", Stage.CLAIMED, random.randint(1, 4)),
-        Fault(2, Deed.SCALE_DOWN, "sync:outbound", Stage.COMMITTED, random.randint(2, 16)),
+        Fault(1, Deed.SCALE_UP, "sync:assess", Stage.CLAIMED, random.randint(1, 2)),
+        Fault(2, Deed.SCALE_DOWN, "sync:outbound", Stage.COMMITTED, random.randint(1, 4), cycle=weeks),
     ]
     # Every kind of fault that is there once in a round, whatever the seed; the others as it comes.
     certain = [
@@ -144,31 +153,34 @@ def schedule(seed: int, faults: int) -> list[Fault]:
     chosen: list[tuple[Deed, str]] = certain if faults >= len(certain) else random.sample(certain, faults)
     while len(chosen) < faults:
         chosen.append((random.choice((*_PROCESS, *_SOFT)), ""))
-    taken = {(one.place, one.stage, one.n) for one in made}
-    losses: dict[str, int] = {}
+    taken = {(one.cycle, one.place, one.stage, one.n) for one in made}
+    losses: dict[tuple[int, str], int] = {}
     for deed, kind in chosen:
         while True:
-            place, stage, n = _fact(random, kind)
-            if (place, stage, n) in taken or (deed.loses and losses.get(place, 0) >= _LOSSES):
-                continue
-            break
-        taken.add((place, stage, n))
-        losses[place] = losses.get(place, 0) + deed.loses
-        made.append(Fault(len(made) + 1, deed, place, stage, n))
+            cycle = random.randint(0, weeks)
+            place, stage, n = _fact(random, kind, cycle)
+            if (cycle, place, stage, n) not in taken and not (deed.loses and losses.get((cycle, place), 0) >= _LOSSES):
+                break
+        taken.add((cycle, place, stage, n))
+        losses[cycle, place] = losses.get((cycle, place), 0) + deed.loses
+        made.append(Fault(len(made) + 1, deed, place, stage, n, cycle))
     return made
 
 
-def _fact(random: Random, kind: str) -> tuple[str, Stage, int]:
+def _fact(random: Random, kind: str, cycle: int) -> tuple[str, Stage, int]:
     if kind == "scheduler":
         if random.random() < 0.5:
-            return "scheduler:publish", Stage.MARKED, random.randint(1, 8)
-        return "scheduler:sweep", Stage.SWEPT, random.randint(5, 60)
+            return "scheduler:publish", Stage.MARKED, random.randint(1, 6)
+        return "scheduler:sweep", Stage.SWEPT, random.randint(2, 20)
     place = random.choice([one for one in _PASSES if one.startswith(kind)])
+    most = _PASSES[place][min(cycle, 1)]
     stages: tuple[Stage, ...] = _BATCH
     if place == "import:import":
         stages = (*_BATCH, Stage.PAGED)
     elif place == "export:export":
-        stages = (*_BATCH, Stage.CALLING, Stage.CALLED)
+        # Of the batches there the plans, one for each target, call nobody.
+        stages = (*_BATCH, Stage.PAGED, Stage.CALLING, Stage.CALLED)
     stage = random.choice(stages)
-    most = {Stage.CALLING: 3, Stage.CALLED: 3, Stage.PAGED: 5}.get(stage, _PASSES[place])
+    if stage in {Stage.PAGED, Stage.CALLING, Stage.CALLED}:
+        most = max(1, most - 4)
     return place, stage, random.randint(1, most)

@@ -13,6 +13,7 @@ from tests.fleet.sites import Outcome
 @pytest.mark.timeout(400)
 @pytest.mark.behaviour("FLT-1", "FLT-2", "FLT-4", "FLT-5", "FLT-7", "FLT-8", "FLT-13", "FLT-14", "FLT-17", "FLT-18")
 async def test_a_disturbed_cycle_violates_no_invariant(arena: Arena, peace: Outcome) -> None:
-    played = await play_round(arena, SHORT, schedule(1, 15), peace)
+    faults = schedule(1, 14, SHORT.weeks)
+    played = await play_round(arena, SHORT, faults, peace)
     assert played.violations == [], table([played])
     assert sum(blow.fault.deed.is_fault for blow in played.blows) >= 10, table([played])
