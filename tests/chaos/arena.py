@@ -1,4 +1,4 @@
-"""The servers a disturbed fleet works with: a PostgreSQL and a Redis of our own, on free ports of the loopback interface.
+"""The servers a disturbed fleet works with: a PostgreSQL and a Redis of our own, on free ports of this machine.
 
 Both are killed and started again in the middle of runs, so they belong to nobody else. PostgreSQL keeps what was
 committed through an abrupt end; Redis keeps its append-only file through a kill, and loses it in a wipe.

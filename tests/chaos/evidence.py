@@ -18,6 +18,7 @@ from tests.fleet.sites import Outcome
 from anabranch.bus.streams import GROUP, Keys
 from anabranch.model.enums import WorkerKind
 
+
 class Entry(msgspec.Struct, frozen=True):
     """One committed change of a row: of what, in which transaction, from what to what, by whose connection."""
 
@@ -101,6 +102,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     peace: Outcome | None
     exit_codes: dict[str, int | None]
+    """Of processes that were asked to stop."""
+    deserters: dict[str, int] = {}
+    """Of processes that ended by themselves."""
 
 
 _RUNS: Final = """
@@ -154,7 +158,7 @@ def bus_of(site: Site) -> Bus:
     kept = {*lanes, keys.bus_epoch(), *(keys.dead(kind) for kind in WorkerKind)}
     with site.arena.redis.client() as client:
         for lane in lanes:
-            lengths[lane] = int(client.xlen(lane))  # type: ignore[arg-type]  # redis types both its clients at once
+            lengths[lane] = int(client.xlen(lane))
             groups: Any = client.xinfo_groups(lane) if client.exists(lane) else []
             pending[lane] = sum(one["pending"] for one in groups if one["name"] == GROUP)
         strays = sorted(
@@ -167,7 +171,12 @@ def bus_of(site: Site) -> Bus:
 
 
 async def gather(
-    site: Site, points: Path, size: Size, peace: Outcome | None, exit_codes: dict[str, int | None]
+    site: Site,
+    points: Path,
+    size: Size,
+    peace: Outcome | None,
+    exit_codes: dict[str, int | None],
+    deserters: dict[str, int],
 ) -> Evidence:
     """All of it, from a site where nothing moves any more."""
     ask = site.database.ask
@@ -187,6 +196,7 @@ async def gather(
         outcome=await site.outcome(),
         peace=peace,
         exit_codes=exit_codes,
+        deserters=deserters,
     )
 
 

@@ -36,7 +36,8 @@ def no_object_lost(evidence: Evidence) -> Iterator[str]:
         there = evidence.found.get(population, [])
         if sorted(names) != sorted(there):
             missing, surplus = sorted(set(names) - set(there)), sorted(set(there) - set(names))
-            yield f"{population}: {len(names)} expected, {len(there)} there; missing {missing[:5]}, surplus {surplus[:5]}"
+            counts = f"{len(names)} expected, {len(there)} there"
+            yield f"{population}: {counts}; missing {missing[:5]}, too many {surplus[:5]}"
 
 
 def effects_applied_once(evidence: Evidence) -> Iterator[str]:
@@ -65,8 +66,8 @@ def effects_applied_once(evidence: Evidence) -> Iterator[str]:
 def _moves(entry: Entry) -> bool:
     """The batch ended, or a step of it was committed."""
     assert entry.was is not None
-    went_on = entry.now["state"] == entry.was["state"] == "leased" and entry.now["epoch"] == entry.was["epoch"]
-    return entry.now["state"] == "done" or (went_on and entry.now["failures"] <= entry.was["failures"])
+    went_on: bool = entry.now["state"] == entry.was["state"] == "leased" and entry.now["epoch"] == entry.was["epoch"]
+    return bool(entry.now["state"] == "done" or (went_on and entry.now["failures"] <= entry.was["failures"]))
 
 
 def committed_once(evidence: Evidence) -> Iterator[str]:
@@ -146,7 +147,7 @@ def barriers_fired_once(evidence: Evidence) -> Iterator[str]:
     late = {
         entry.id
         for entry in _batches(evidence)
-        if (fired := closings.get(place.get(entry.id, (0, 0)))) and entry.n > fired[0]
+        if (ends := closings.get(place.get(entry.id, (0, 0)))) is not None and entry.n > ends[0]
     }
     for batch_id in sorted(late):
         yield f"batch {batch_id} went on after its step (run, ordinal) {place[batch_id]} had closed"
@@ -181,6 +182,11 @@ def ends_by_deadline(evidence: Evidence) -> Iterator[str]:
             yield f"run {run.id} ({run.profile}) is {run.state} and did not end by its deadline"
         elif run.state != RunState.COMPLETED:
             yield f"run {run.id} ({run.profile}) ended as {run.state}: {run.message}"
+    for who, code in evidence.exit_codes.items():
+        if code != 0:
+            yield f"whoever was asked to stop ended with {code}, not 0: {who}"
+    for who, code in evidence.deserters.items():
+        yield f"{who} ended by itself, with {code}"
 
 
 def one_run_a_system(evidence: Evidence) -> Iterator[str]:
@@ -257,9 +263,7 @@ JUDGES: Final[dict[int, Callable[[Evidence], Iterator[str]]]] = {
 
 def judge(evidence: Evidence) -> list[Violation]:
     """Every violation, by invariant; none when all hold."""
-    found = [Violation(number, words) for number, look in JUDGES.items() for words in look(evidence)]
-    asked_to_stop = [who for who, code in evidence.exit_codes.items() if code != 0]
-    return found + [Violation(8, f"{who} was asked to stop and ended with {evidence.exit_codes[who]}") for who in asked_to_stop]
+    return [Violation(number, words) for number, look in JUDGES.items() for words in look(evidence)]
 
 
 def repeated_calls(evidence: Evidence) -> int:

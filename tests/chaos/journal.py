@@ -1,7 +1,7 @@
 """Targets that write down every call they get, before they carry it out and after.
 
-They stand in the place of the built-in connectors in a disturbed fleet (see `launcher`). What a target was told can then
-be held against what the database says it was told, and the two stages of a call are places where a fault may fall: the
+They stand in the place of the built-in connectors in a disturbed fleet (see `launcher`). What a target was told can
+then be held against what the database says it was told, and the two stages of a call are places where a fault may fall: the
 call that was made and never recorded is the one thing no database can undo.
 """
 
@@ -73,9 +73,7 @@ def _write_down(call: Call) -> None:
         os.close(descriptor)
 
 
-async def _replaced(
-    system: System, claim: str, batch: int, replace: Callable[[], Any], root: Path
-) -> Receipt:
+async def _replaced(system: System, claim: str, batch: int, replace: Callable[[], Any], root: Path) -> Receipt:
     Surroundings.points.pass_by("export:export", Stage.CALLING, batch, claim)
     receipt: Receipt = await replace()
     digest = hashlib.sha256()
@@ -132,9 +130,8 @@ class JournalledLdif(LdifConnector):
             for change, outcome in zip(batch.changes, outcomes, strict=True)
         ]
         digest = hashlib.sha256(msgspec.json.encode(writes)).hexdigest()
-        call = Call(
-            time.time(), os.getpid(), self._told_system.key, "apply", batch.run, batch.batch, batch.claim, digest, writes
-        )
+        where = (self._told_system.key, "apply", batch.run, batch.batch, batch.claim)
+        call = Call(time.time(), os.getpid(), *where, digest, writes)
         _write_down(call)
         Surroundings.points.pass_by("export:export", Stage.CALLED, batch.batch, batch.claim)
         return outcomes

@@ -79,7 +79,9 @@ async def _cycle(site: Site, size: Size, week: int) -> bool:
 class Disturbed:
     """One disturbed site, from its founding to its judgement."""
 
-    def __init__(self, arena: Arena, size: Size, faults: Sequence[Fault], peace: Outcome | None, tooth: Tooth | None) -> None:
+    def __init__(
+        self, arena: Arena, size: Size, faults: Sequence[Fault], peace: Outcome | None, tooth: Tooth | None
+    ) -> None:
         self._arena = arena
         self._size = size
         self._faults = list(faults)
@@ -129,8 +131,9 @@ class Disturbed:
         striker.finish()
         await watching
         codes = {str(blow.fault): blow.exit_code for blow in striker.blows if blow.fault.deed in _ASKED}
+        deserters = dict(striker.deserters)
         await asyncio.to_thread(fleet.stop, drain_seconds=10.0)
-        return await gather(site, points, self._size, self._peace, codes)
+        return await gather(site, points, self._size, self._peace, codes, deserters)
 
 
 _ASKED: Final = frozenset({Deed.TERM, Deed.SCALE_DOWN})

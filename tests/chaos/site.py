@@ -238,8 +238,11 @@ class Site:
 
 
 def exit_code(member: FleetMember) -> int | None:
-    """What an ended child ended with, minus the signal where one ended it; None while it runs. It stays to be reaped."""
-    ended = os.waitid(os.P_PID, member.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    """What a child ended with, minus the signal where one ended it; None while it runs, or when it was reaped."""
+    try:
+        ended = os.waitid(os.P_PID, member.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
     if ended is None:
         return None
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -50,9 +51,13 @@ class Striker:
         self._tasks: list[asyncio.Task[None]] = []
         self._seen: set[int] = set()
         self._still: set[int] = set()
+        self._asked: set[int] = set()
+        """Processes that were asked to stop, or killed."""
         self._fleet_lock, self._redis_lock, self._postgres_lock = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         self._over = False
         self.blows: list[Blow] = []
+        self.deserters: dict[str, int] = {}
+        """Processes that ended though nobody asked them to, with what they ended with."""
 
     async def watch(self) -> None:
         """Strike until `finish`."""
@@ -61,11 +66,26 @@ class Striker:
                 if number not in self._seen:
                     self._seen.add(number)
                     self._tasks.append(asyncio.create_task(self._strike(self._faults[number], hit)))
+            await self._replace_deserters()
             await asyncio.sleep(0.01)
+
+    async def _replace_deserters(self) -> None:
+        for member in self._site.fleet.members:
+            if member.pid in self._asked or self._fleet_lock.locked():
+                continue
+            code = exit_code(member)
+            if code is not None:
+                self._asked.add(member.pid)
+                self.deserters[f"{member.name}, process {member.pid}"] = code
+                async with self._fleet_lock:
+                    await asyncio.to_thread(self._site.fleet.remove, member.name, drain_seconds=0.0)
+                    self._site.fleet.add(member.service)
 
     async def settle(self) -> None:
         """Whatever was begun is carried out, and nobody stands still any more."""
-        while any(not task.done() for task in self._tasks) or hits(self._points).keys() - self._seen:
+        while (  # noqa: ASYNC110 - the fact is made by other processes
+            any(not task.done() for task in self._tasks) or hits(self._points).keys() - self._seen
+        ):
             await asyncio.sleep(0.02)
         for task in self._tasks:
             task.result()
@@ -88,9 +108,8 @@ class Striker:
 
     async def _stands_still(self, member: FleetMember) -> bool:
         """The process has stopped: before that, going on would come too early. False when somebody ended it."""
-        state = Path(f"/proc/{member.pid}/stat")
         while member.is_running():
-            if state.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "T":
+            if _is_stopped(member.pid):
                 return True
             await asyncio.sleep(0.002)
         return False
@@ -116,6 +135,7 @@ class Striker:
 
     async def _kill(self, member: FleetMember, blow: Blow) -> None:
         async with self._fleet_lock:
+            self._asked.add(member.pid)
             await asyncio.to_thread(self._site.fleet.kill, member.name)
             self._site.fleet.add(member.service)
 
@@ -126,6 +146,7 @@ class Striker:
     async def _term(self, member: FleetMember, blow: Blow) -> None:
         async with self._fleet_lock:
             self._site.fleet.add(member.service)
+        self._asked.add(member.pid)
         member.identity.signal(signal.SIGTERM)
         member.identity.signal(signal.SIGCONT)
         blow.exit_code = await self._gone(member)
@@ -133,7 +154,7 @@ class Striker:
     async def _gone(self, member: FleetMember) -> int | None:
         """The exit code of a process that was asked to stop; None when it does not stop."""
         deadline = time.monotonic() + _TERM_SECONDS
-        while (code := exit_code(member)) is None and time.monotonic() < deadline:
+        while (code := exit_code(member)) is None and time.monotonic() < deadline:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.02)
         async with self._fleet_lock:
             await asyncio.to_thread(self._site.fleet.remove, member.name, drain_seconds=0.0)
@@ -155,16 +176,19 @@ class Striker:
         await self._site.database.until(long_enough, _LONGEST_FREEZE)
 
     def _free(self, service: Service) -> list[FleetMember]:
-        """Running processes of a kind that do not stand still."""
-        return [one for one in self._site.fleet.running(service) if one.pid not in self._still]
+        """Running processes of a kind that do not stand still and were not asked to go."""
+        away = self._still | self._asked
+        return [one for one in self._site.fleet.running(service) if one.pid not in away]
 
     async def _scale_up(self, member: FleetMember, blow: Blow) -> None:
         async with self._fleet_lock:
             self._site.fleet.add(Service.SYNC, 3)
 
     async def _scale_down(self, member: FleetMember, blow: Blow) -> None:
-        surplus = [one for one in self._free(Service.SYNC) if one.pid != member.pid]
+        others = [one for one in self._free(Service.SYNC) if one.pid != member.pid]
+        surplus = others[1:] if member.pid in self._asked else others
         member.identity.signal(signal.SIGCONT)
+        self._asked |= {one.pid for one in surplus}
         for one in surplus:
             one.identity.signal(signal.SIGTERM)
         codes = [await self._gone(one) for one in surplus]
@@ -222,3 +246,14 @@ class Striker:
         abruptly = blow.fault.deed is Deed.CRASH_POSTGRES
         async with self._postgres_lock:
             await asyncio.to_thread(self._site.arena.restart_postgres, abruptly=abruptly)
+
+
+def _is_stopped(pid: int) -> bool:
+    if Path("/proc/self/stat").exists():
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return False
+        return text.rpartition(")")[2].split()[0] == "T"
+    asked = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return asked.stdout.startswith("T")

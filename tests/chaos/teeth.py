@@ -39,7 +39,7 @@ def _without_fence() -> None:
 
     held = " AND claim = $2 AND state = 'leased'"
     anybody = " AND $2::text IS NOT NULL"
-    _rewrite({name: (held, anybody) for name in ("fence_batch", "finish_batch", "advance_batch")})
+    _rewrite(dict.fromkeys(("fence_batch", "finish_batch", "advance_batch"), (held, anybody)))
     setattr(Hold, "check", lambda self: None)  # noqa: B010 - a method is replaced on purpose
 
 
