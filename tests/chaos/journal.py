@@ -1,8 +1,8 @@
 """Targets that write down every call they get, before they carry it out and after.
 
 They stand in the place of the built-in connectors in a disturbed fleet (see `launcher`). What a target was told can
-then be held against what the database says it was told, and the two stages of a call are places where a fault may fall: the
-call that was made and never recorded is the one thing no database can undo.
+then be held against what the database says it was told, and both sides of a call are places where a fault may fall:
+the call that was made and never recorded is the one thing no database can undo.
 """
 
 from __future__ import annotations
