@@ -54,24 +54,27 @@ END $$;
 CREATE TRIGGER chaos_changed AFTER UPDATE ON run REFERENCING NEW TABLE AS fresh OLD TABLE AS stale
     FOR EACH STATEMENT EXECUTE FUNCTION chaos_runs_changed();
 
+-- Objects: the narrow rows, which are written whenever the wide ones are, with the number of the change. The triggers
+-- are told the name of the kind of object and the column of its number.
 CREATE FUNCTION chaos_objects_made() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('INSERT INTO chaos_log (what, id, now) SELECT %L, o.id, jsonb_build_object(''seq'', o.change_seq)'
-                   '  FROM fresh o ORDER BY o.id', tg_table_name);
+    EXECUTE format('INSERT INTO chaos_log (what, id, now) SELECT %1$L, o.%2$I, jsonb_build_object(''seq'', o.change_seq)'
+                   '  FROM fresh o ORDER BY o.%2$I', tg_argv[0], tg_argv[1]);
     RETURN NULL;
 END $$;
 CREATE FUNCTION chaos_objects_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('INSERT INTO chaos_log (what, id, was, now) SELECT %L, o.id, jsonb_build_object(''seq'', s.change_seq),'
-                   '  jsonb_build_object(''seq'', o.change_seq) FROM fresh o JOIN stale s ON s.id = o.id'
-                   '  WHERE o.change_seq <> s.change_seq OR o.doc <> s.doc ORDER BY o.id', tg_table_name);
+    EXECUTE format('INSERT INTO chaos_log (what, id, was, now) SELECT %1$L, o.%2$I,'
+                   '  jsonb_build_object(''seq'', s.change_seq), jsonb_build_object(''seq'', o.change_seq)'
+                   '  FROM fresh o JOIN stale s ON s.%2$I = o.%2$I WHERE o.change_seq <> s.change_seq ORDER BY o.%2$I',
+                   tg_argv[0], tg_argv[1]);
     RETURN NULL;
 END $$;
-CREATE TRIGGER chaos_made AFTER INSERT ON cso REFERENCING NEW TABLE AS fresh
-    FOR EACH STATEMENT EXECUTE FUNCTION chaos_objects_made();
-CREATE TRIGGER chaos_changed AFTER UPDATE ON cso REFERENCING NEW TABLE AS fresh OLD TABLE AS stale
-    FOR EACH STATEMENT EXECUTE FUNCTION chaos_objects_changed();
-CREATE TRIGGER chaos_made AFTER INSERT ON mvo REFERENCING NEW TABLE AS fresh
-    FOR EACH STATEMENT EXECUTE FUNCTION chaos_objects_made();
-CREATE TRIGGER chaos_changed AFTER UPDATE ON mvo REFERENCING NEW TABLE AS fresh OLD TABLE AS stale
-    FOR EACH STATEMENT EXECUTE FUNCTION chaos_objects_changed();
+CREATE TRIGGER chaos_made AFTER INSERT ON cso_sync REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION chaos_objects_made('cso', 'cso_id');
+CREATE TRIGGER chaos_changed AFTER UPDATE ON cso_sync REFERENCING NEW TABLE AS fresh OLD TABLE AS stale
+    FOR EACH STATEMENT EXECUTE FUNCTION chaos_objects_changed('cso', 'cso_id');
+CREATE TRIGGER chaos_made AFTER INSERT ON mvo_sync REFERENCING NEW TABLE AS fresh
+    FOR EACH STATEMENT EXECUTE FUNCTION chaos_objects_made('mvo', 'mvo_id');
+CREATE TRIGGER chaos_changed AFTER UPDATE ON mvo_sync REFERENCING NEW TABLE AS fresh OLD TABLE AS stale
+    FOR EACH STATEMENT EXECUTE FUNCTION chaos_objects_changed('mvo', 'mvo_id');

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+from tests.chaos.schedule import Deed, Fault, Stage
 
 
 class Tooth(StrEnum):
@@ -21,6 +23,23 @@ class Tooth(StrEnum):
     FENCE = "fence"
     COUNTER = "counter"
     DOLLAR = "dollar"
+
+
+BITES: Final = {
+    # Whoever is frozen with a batch goes on with it when another one has done it, and ends it once more.
+    Tooth.FENCE: [
+        Fault(1, Deed.FREEZE, "import:references", Stage.CLAIMED, 3),
+        Fault(2, Deed.FREEZE, "sync:release.count", Stage.CLAIMED, 1),
+    ],
+    # The plan is handled twice; one batch is in work, and frozen, when the count is complete.
+    Tooth.COUNTER: [
+        Fault(1, Deed.FREEZE, "sync:flow", Stage.CLAIMED, 1),
+        Fault(2, Deed.FREEZE, "sync:flow", Stage.CLAIMED, 4),
+    ],
+    # Hints wait on the stream when its group goes.
+    Tooth.DOLLAR: [Fault(1, Deed.DESTROY_GROUP, "sync:flow", Stage.CLAIMED, 2)],
+}
+"""The faults at which the missing safeguard shows."""
 
 
 def draw(tooth: str) -> None:

@@ -270,6 +270,17 @@ async def test_a_server_that_is_away_is_told_as_such() -> None:
         await connect("postgresql://nobody@127.0.0.1:1/nothing", "w1")
 
 
+@pytest.mark.behaviour("FLT-10", "FLT-18")
+async def test_a_lease_that_ran_out_while_postgresql_was_away_counts_no_loss(keeper: PgFleetKeeper) -> None:
+    await start(keeper.store, "hr-import")
+    await take(keeper.store)
+    await keeper.connection.execute("UPDATE batch SET lease_until = pg_postmaster_start_time() + lease / 2")
+    taken_over = await take(keeper.store, worker="w2")
+    assert (taken_over.epoch, taken_over.losses) == (2, 0)
+    await keeper.pass_time(LEASE + 1)
+    assert (await take(keeper.store, worker="w3")).losses == 1
+
+
 # --- heartbeat and frozen workers
 
 
