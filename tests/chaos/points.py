@@ -40,13 +40,14 @@ class Points:
 
     def pass_by(self, place: str, stage: Stage, batch: int = 0, claim: str = "") -> None:
         """The process goes on at once, or stands still here until somebody continues or ends it."""
-        for fault in self._awaited.get((place, stage), ()):
-            if self._cycle() == fault.cycle and self._pass(fault) == fault.n:
-                hit = Hit(fault.number, os.getpid(), batch, claim, time.time())
-                fresh = self._directory / f"fresh-{fault.number}"
-                fresh.write_bytes(msgspec.json.encode(hit))
-                fresh.rename(self._directory / f"hit-{fault.number}")
-                os.kill(os.getpid(), signal.SIGSTOP)
+        awaited = [one for one in self._awaited.get((place, stage), ()) if one.cycle == self._cycle()]
+        # Every fault has counted the pass before the first of them falls, for it may be the last thing done here.
+        for fault in [one for one in awaited if self._pass(one) == one.n]:
+            hit = Hit(fault.number, os.getpid(), batch, claim, time.time())
+            fresh = self._directory / f"fresh-{fault.number}"
+            fresh.write_bytes(msgspec.json.encode(hit))
+            fresh.rename(self._directory / f"hit-{fault.number}")
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def _cycle(self) -> int:
         return int((self._directory / _CYCLE).read_bytes())

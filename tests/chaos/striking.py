@@ -53,6 +53,7 @@ class Striker:
         self._still: set[int] = set()
         self._asked: set[int] = set()
         """Processes that were asked to stop, or killed."""
+        self._killed: set[int] = set()
         self._fleet_lock, self._redis_lock, self._postgres_lock = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         self._over = False
         self.blows: list[Blow] = []
@@ -135,9 +136,13 @@ class Striker:
 
     async def _kill(self, member: FleetMember, blow: Blow) -> None:
         async with self._fleet_lock:
+            replaced = member.pid in self._asked
             self._asked.add(member.pid)
-            await asyncio.to_thread(self._site.fleet.kill, member.name)
-            self._site.fleet.add(member.service)
+            self._killed.add(member.pid)
+            if member in self._site.fleet.members:
+                await asyncio.to_thread(self._site.fleet.kill, member.name)
+            if not replaced:
+                self._site.fleet.add(member.service)
 
     async def _kill_scheduler(self, member: FleetMember, blow: Blow) -> None:
         for scheduler in self._free(Service.SCHEDULER):
@@ -145,8 +150,9 @@ class Striker:
 
     async def _term(self, member: FleetMember, blow: Blow) -> None:
         async with self._fleet_lock:
-            self._site.fleet.add(member.service)
-        self._asked.add(member.pid)
+            if member.pid not in self._asked:
+                self._site.fleet.add(member.service)
+            self._asked.add(member.pid)
         member.identity.signal(signal.SIGTERM)
         member.identity.signal(signal.SIGCONT)
         blow.exit_code = await self._gone(member)
@@ -157,8 +163,9 @@ class Striker:
         while (code := exit_code(member)) is None and time.monotonic() < deadline:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.02)
         async with self._fleet_lock:
-            await asyncio.to_thread(self._site.fleet.remove, member.name, drain_seconds=0.0)
-        return code
+            if member in self._site.fleet.members:
+                await asyncio.to_thread(self._site.fleet.remove, member.name, drain_seconds=0.0)
+        return 0 if member.pid in self._killed else code  # another fault killed it while it was going
 
     async def _freeze(self, member: FleetMember, blow: Blow) -> None:
         async with self._fleet_lock:
