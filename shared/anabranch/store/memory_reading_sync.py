@@ -208,12 +208,15 @@ class MemoryReader(MemoryImportReading):
 
     # --- export
 
-    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
+    async def executable_exports(
+        self, system: SystemId, run: RunId | None, *, under_way: bool = False
+    ) -> list[tuple[ExportId, TypeId, str]]:
         now = self._clock()
+        states = {ExportState.READY, ExportState.UNCONFIRMED} | ({ExportState.EXPORTING} if under_way else set())
         return sorted(
             (export.id, export.type_id, export.kind.value)
             for export in self._tables.exports.values()
-            if export.system_id == system and export.state in (ExportState.READY, ExportState.UNCONFIRMED)
+            if export.system_id == system and export.state in states
             if not export.waiting
             if export.not_before is None or export.not_before <= now
             if self._tables.csos[export.cso_id].state is not CsoState.OBSOLETE

@@ -21,8 +21,10 @@ class ExportReading:
 
     _connection: Connection
 
-    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
-        rows = await self._connection.fetch(sql("find_executable_exports"), system, run)
+    async def executable_exports(
+        self, system: SystemId, run: RunId | None, *, under_way: bool = False
+    ) -> list[tuple[ExportId, TypeId, str]]:
+        rows = await self._connection.fetch(sql("find_executable_exports"), system, run, under_way)
         return [(row[0], row[1], row[2]) for row in rows]
 
     async def exports(self, ids: Sequence[ExportId]) -> list[PendingExport]:

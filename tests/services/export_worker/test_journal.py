@@ -55,7 +55,7 @@ async def test_a_change_a_departure_and_a_delete_are_records_in_that_order(world
     assert text.count("changetype: delete") == 1
 
 
-@pytest.mark.behaviour("EXP-24", "EXP-27")
+@pytest.mark.behaviour("EXP-26", "EXP-27")
 async def test_a_call_whose_answer_was_lost_is_repeated_word_for_word(
     any_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

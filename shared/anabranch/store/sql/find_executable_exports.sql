@@ -1,10 +1,10 @@
 -- EXP-14; with a run only what its assess listed, with the operation listed there (EXP-47). A run that has ended writes
--- nothing more: what it staged does not wait for a step that will never close.
+-- nothing more: what it staged does not wait for a step that will never close. With $3 also what is being sent.
 SELECT e.id, e.type_id, e.kind
   FROM pending_export e
   JOIN cso_sync s ON s.cso_id = e.cso_id
  WHERE e.system_id = $1
-   AND e.state IN ('ready', 'unconfirmed')
+   AND (e.state IN ('ready', 'unconfirmed') OR $3::boolean AND e.state = 'exporting')
    AND NOT e.waiting
    AND (e.not_before IS NULL OR e.not_before <= anabranch_now())
    AND s.state <> 'obsolete'
