@@ -17,6 +17,9 @@ SHORT = Size(people=120, weeks=0)
 BRIEF = Size(people=80, weeks=0, peers=2, cycle="brief", patience=100.0, stillness=10.0)
 """One import and one sync; what a missing safeguard breaks may never end, and is not waited for long."""
 
+TOLD = Size(people=10, weeks=0, peers=2, cycle="told")
+"""As few people as can be, whose changes are told to the ledger in one batch."""
+
 
 @pytest.fixture(scope="session")
 def arena(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Arena]:

@@ -60,6 +60,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int
     kind: str
     state: str
+    producer: int
     epoch: int
     failures: int
     losses: int
@@ -114,7 +115,7 @@ SELECT id, execution_id AS execution, grp, profile, system_id AS system, state, 
 """
 _STEPS: Final = "SELECT run_id AS run, ordinal, name, state, fired, expected FROM run_step ORDER BY run_id, ordinal"
 _BATCHES: Final = """
-SELECT id, run_id AS run, ordinal, worker_kind AS kind, state, epoch, failures, losses FROM batch ORDER BY id
+SELECT id, run_id AS run, ordinal, worker_kind AS kind, state, producer, epoch, failures, losses FROM batch ORDER BY id
 """
 _ATTEMPTS: Final = """
 SELECT batch_id AS batch, epoch, claim, outcome, extract(epoch FROM started_at)::float8 AS at
@@ -204,16 +205,16 @@ def expected(size: Size) -> dict[str, list[str]]:
     """What has to be there after the last cycle, by the organisation alone."""
     last = size.organisation(size.weeks)
     active = sorted(one.id for one in last.people.values() if one.status in {"active", "leave"})
-    sources = {"hr/person": sorted(last.people), "hr/unit": sorted(last.units)}
-    if size.cycle == "brief":
-        return sources
-    return sources | {
-        "training/record": sorted(last.certificates),
-        "directory of active people": active,
-        "ledger of active people": active,
-        "accounts in directory.ldif": [str(len(active))],
-        "accounts in the ledger": [str(len(active))],
-    }
+    there = {"hr/person": sorted(last.people), "hr/unit": sorted(last.units)}
+    if size.cycle != "brief":
+        there |= {"ledger of active people": active, "accounts in the ledger": [str(len(active))]}
+    if size.cycle == "disturbed":
+        there |= {
+            "training/record": sorted(last.certificates),
+            "directory of active people": active,
+            "accounts in directory.ldif": [str(len(active))],
+        }
+    return there
 
 
 async def _found(database: Database, out: Path) -> dict[str, list[str]]:

@@ -104,16 +104,22 @@ def order_kept(evidence: Evidence) -> Iterator[str]:
 
 
 def no_duplicate_effect(evidence: Evidence) -> Iterator[str]:
-    """A repeated call is one that repeats itself, in the same batch; what a strict directory refuses is none."""
-    places: dict[str, set[tuple[int, int]]] = defaultdict(set)
+    """A repeated call repeats itself, in the same batch or in the parts it was split into; what a strict directory
+    refuses is none."""
+    split = {batch.id: batch.producer for batch in evidence.batches}
+    parents = {batch.id for batch in evidence.batches if batch.state == "skipped"}
+    places: dict[str, set[int]] = defaultdict(set)
     contents: dict[str, set[str]] = defaultdict(set)
     for call in evidence.calls:
         for write in call.writes:
-            places[f"{call.run}/{write.key}"].add((call.run, call.batch))
+            whole = call.batch
+            while split.get(whole) in parents:
+                whole = split[whole]
+            places[f"{call.run}/{write.key}"].add(whole)
             contents[f"{call.run}/{write.key}"].add(write.digest)
     for key, several in places.items():
         if len(several) > 1:
-            yield f"the change {key} was sent by batches {sorted(batch for _, batch in several)}"
+            yield f"the change {key} was sent by batches {sorted(several)}"
     for key, several_contents in contents.items():
         if len(several_contents) > 1:
             yield f"the change {key} was sent with different contents"

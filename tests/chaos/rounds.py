@@ -41,6 +41,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """Faults whose fact never came true."""
     violations: list[Violation]
     repeated_calls: int
+    split: int
+    """Batches that were split because they were lost too often."""
     seconds: float
 
 
@@ -108,6 +110,7 @@ class Disturbed:
             unmet=[fault for fault in self._faults if fault.number not in met],
             violations=judge(evidence),
             repeated_calls=repeated_calls(evidence),
+            split=sum(batch.state == "skipped" for batch in evidence.batches),
             seconds=asyncio.get_running_loop().time() - begun,
         )
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos.arena import Arena
-from tests.chaos.conftest import SHORT
+from tests.chaos.conftest import SHORT, TOLD
 from tests.chaos.rounds import play_round, table
-from tests.chaos.schedule import Fault, schedule
+from tests.chaos.schedule import Deed, Fault, Stage, schedule
 from tests.chaos.teeth import BITES
 from tests.fleet.sites import Outcome
 
@@ -30,3 +30,14 @@ async def test_a_disturbed_cycle_violates_no_invariant(arena: Arena, peace: Outc
     played = await play_round(arena, SHORT, _faults(), peace)
     assert played.violations == [], table([played])
     assert sum(blow.fault.deed.is_fault for blow in played.blows) >= 15, table([played])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.behaviour("EXP-26", "EXP-27", "FLT-10")
+async def test_a_batch_whose_worker_dies_three_times_after_its_call_is_split_and_tells_nothing_twice(
+    arena: Arena,
+) -> None:
+    deaths = [Fault(n, Deed.KILL, "export:export", Stage.CALLED, n) for n in (1, 2, 3)]
+    played = await play_round(arena, TOLD, deaths, None)
+    assert (played.violations, played.unmet) == ([], []), table([played])
+    assert played.split == 1

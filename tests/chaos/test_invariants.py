@@ -54,7 +54,7 @@ def run(number: int, grp: int) -> Run:
 
 
 def batch(number: int, run: int) -> Batch:
-    return Batch(id=number, run=run, ordinal=1, kind="sync", state="done", epoch=1, failures=0, losses=0)
+    return Batch(id=number, run=run, ordinal=1, kind="sync", state="done", producer=0, epoch=1, failures=0, losses=0)
 
 
 def call(at: float, batch: int, key: str = "1:7:1", digest: str = "x") -> Call:

@@ -56,6 +56,7 @@ async def write_objects(task: Task) -> None:
                     batch=task.claimed.batch,
                     claim=task.claimed.claim,
                     changes=sending.changes,
+                    parts_of=tuple(task.claimed.payload.get("parts_of", ())),
                 )
             )
         outcomes = dict(zip((one.id for one in sending.exports), answers, strict=True))
