@@ -2,9 +2,9 @@
 
 In mode `content` the file states every entry: it is read whole and written whole, containers before what is in them. In
 mode `changes` a file is read as a feed of change records from a watermark on, and a folder is written with one journal
-for each batch, for whoever loads it into a directory. A journal is named by run, step and batch, replaced whole when the
-batch is repeated, and withdrawn when parts of the batch tell it again; so nobody loads half of one, or the same twice
-under two names.
+for each batch, for whoever loads it into a directory. A journal is named by run, step and batch, replaced whole when
+the batch is repeated, and withdrawn when parts of the batch tell it again; so nobody loads half of one, or the same
+twice under two names.
 
 A file that others may load, and refuse to load, does not confirm itself unless the options say so.
 """
