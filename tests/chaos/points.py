@@ -40,7 +40,11 @@ class Points:
 
     def pass_by(self, place: str, stage: Stage, batch: int = 0, claim: str = "") -> None:
         """The process goes on at once, or stands still here until somebody continues or ends it."""
-        awaited = [one for one in self._awaited.get((place, stage), ()) if one.cycle == self._cycle()]
+        anywhere = f"{place.partition(':')[0]}:*"
+        awaited = [*self._awaited.get((place, stage), ()), *self._awaited.get((anywhere, stage), ())]
+        if awaited:
+            cycle = self._cycle()
+            awaited = [one for one in awaited if one.cycle == cycle]
         # Every fault has counted the pass before the first of them falls, for it may be the last thing done here.
         for fault in [one for one in awaited if self._pass(one) == one.n]:
             hit = Hit(fault.number, os.getpid(), batch, claim, time.time())

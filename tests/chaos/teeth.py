@@ -33,11 +33,11 @@ BITES: Final = {
     ],
     # The plan is handled twice; one batch is in work, and frozen, when the count is complete.
     Tooth.COUNTER: [
-        Fault(1, Deed.FREEZE, "sync:flow", Stage.CLAIMED, 1),
-        Fault(2, Deed.FREEZE, "sync:flow", Stage.CLAIMED, 4),
+        Fault(1, Deed.FREEZE, "sync:match.propose", Stage.CLAIMED, 1),
+        Fault(2, Deed.FREEZE, "sync:match.propose", Stage.CLAIMED, 4),
     ],
     # Hints wait on the stream when its group goes.
-    Tooth.DOLLAR: [Fault(1, Deed.DESTROY_GROUP, "sync:flow", Stage.CLAIMED, 2)],
+    Tooth.DOLLAR: [Fault(1, Deed.DESTROY_GROUP, "sync:match.propose", Stage.CLAIMED, 2)],
 }
 """The faults at which the missing safeguard shows."""
 

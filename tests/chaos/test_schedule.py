@@ -29,6 +29,7 @@ def test_a_round_kills_freezes_and_stops_every_kind_of_process_and_harms_both_se
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_no_step_loses_its_batches_so_often_that_they_would_be_split(seed: int) -> None:
-    losses = Counter((one.cycle, one.place) for one in schedule(seed, 30, 1) if one.deed.loses)
+def test_faults_that_are_bound_to_a_step_lose_its_batches_at_most_twice(seed: int) -> None:
+    bound = [one for one in schedule(seed, 30, 1) if not one.place.endswith("*")]
+    losses = Counter((one.cycle, one.place) for one in bound if one.deed.loses)
     assert max(losses.values()) <= 2
