@@ -4,10 +4,12 @@
 PYTHON ?=
 ARGS ?=
 JOBS ?= 2
+SEED ?= 1
+ROUNDS ?= 1
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check compose-check docs format lock coverage-of-behaviours environment clean
+.PHONY: help demo test chaos check compose-check docs format lock coverage-of-behaviours environment clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -17,6 +19,9 @@ demo: environment ## Run a whole organisation through a real fleet, with servers
 
 test: environment ## Run all tests on embedded servers, in two processes (ARGS="-k name" for some, in one)
 	@$(BIN)/python -m pytest $(or $(ARGS),-n $(JOBS))
+
+chaos: environment ## Kill, freeze and wipe while runs go on, and judge the result (SEED, ROUNDS, ARGS for options)
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(ARGS)
 
 check: environment ## Run what CI runs besides the tests: lint, format, types, layers, sizes
 	$(BIN)/ruff check .

@@ -8,8 +8,10 @@ import pytest
 from tests.connectors.systems import a_target, an_ldif_system, an_object_type, connect, files_of, stream
 
 from anabranch.connectors.port import ChangeRow, ExportBatch, ExportChange, Outcome, Unsupported
+from anabranch.connectors.whole_file import WholeFile
 from anabranch.model.configuration import System
 from anabranch.model.enums import ExportKind, RowOp, ValueType
+from anabranch.model.errors import ClaimLost
 
 SOURCE = {"object-classes": ["top", "person"], "rdn": "uid", "base": "dc=x"}
 
@@ -134,6 +136,20 @@ async def test_a_repeated_batch_replaces_its_journal_whole(tmp_path: Path) -> No
     await journal(tmp_path, a_change(ExportKind.DELETE), a_change(ExportKind.DELETE, dn="uid=b,dc=x"))
     _, written = await journal(tmp_path, a_change(ExportKind.DELETE))
     assert (written.count(b"dn:"), files_of(tmp_path / "journal")) == (1, ["7-2-3.ldif"])
+
+
+@pytest.mark.behaviour("EXP-26", "FLT-10")
+async def test_the_parts_of_a_split_batch_withdraw_its_journal_and_what_a_late_worker_has_of_it(tmp_path: Path) -> None:
+    connector, folder = connect(a_directory(mode="changes", path="journal"), tmp_path), tmp_path / "journal"
+    both = (a_change(ExportKind.DELETE), a_change(ExportKind.DELETE, dn="uid=b,dc=x"))
+    await connector.apply(ExportBatch(run=7, step=2, batch=3, claim="c", changes=both))
+    late = WholeFile(folder / "7-2-3.ldif", "c", 3)
+    late.open()
+    for batch, change in zip((8, 9), both, strict=True):
+        await connector.apply(ExportBatch(run=7, step=2, batch=batch, claim="d", changes=(change,), parts_of=(3,)))
+    with pytest.raises(ClaimLost):
+        late.finish(1)
+    assert files_of(folder) == ["7-2-8.ldif", "7-2-9.ldif"]
 
 
 async def test_a_batch_without_records_leaves_no_journal(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ SETTINGS: Final = {
     "idle_poll_seconds": "0.5",
     "drain_seconds": "15",
 }
-PATIENCE: Final = 60.0
+PATIENCE: Final = 150.0
 CYCLE: Final = "cycle"
 _NUMBERS = count(1)
 T = TypeVar("T")

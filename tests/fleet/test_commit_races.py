@@ -168,6 +168,17 @@ async def test_a_commit_longer_than_a_lease_is_left_to_a_worker_that_beats(
     assert await keeper.states(run) == {"done": 1}
 
 
+@pytest.mark.behaviour("FLT-10", "FLT-18")
+async def test_a_lease_that_ran_out_while_postgresql_was_away_counts_no_loss(keeper: PgFleetKeeper) -> None:
+    await start(keeper.store, "hr-import")
+    await take(keeper.store)
+    await keeper.connection.execute("UPDATE batch SET lease_until = pg_postmaster_start_time() + lease / 2")
+    taken_over = await take(keeper.store, worker="w2")
+    assert (taken_over.epoch, taken_over.losses) == (2, 0)
+    await keeper.pass_time(LEASE + 1)
+    assert (await take(keeper.store, worker="w3")).losses == 1
+
+
 # --- heartbeat
 
 

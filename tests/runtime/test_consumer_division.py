@@ -12,7 +12,7 @@ from tests.runtime.workbench import Bench, applied, at_work, finish, numbers, pl
 
 from anabranch.model.enums import BatchState, RunKind, WorkerKind
 from anabranch.model.fleet import Claimed, NewBatch
-from anabranch.model.identity import ClaimId, WorkerId
+from anabranch.model.identity import BatchId, ClaimId, WorkerId
 from anabranch.protocol.accounting import balance
 from anabranch.protocol.steps import STEPS
 from anabranch.runtime.division import abandoned, children_of, lone_number, poisoned
@@ -138,6 +138,9 @@ def test_a_batch_of_exports_is_cut_by_its_list(claimed: Claimed) -> None:
     first, second = children_of(exports)
     assert (first.payload["exports"], second.payload["exports"]) == ([3], [90, 7])
     assert lone_number(replace(exports, payload=first.payload, total=1)) == 3
+    assert first.payload["parts_of"] == second.payload["parts_of"] == [exports.batch]
+    (part, _) = children_of(replace(exports, batch=BatchId(99), payload=second.payload, total=2))
+    assert part.payload["parts_of"] == [exports.batch, 99]
 
 
 @pytest.mark.parametrize("payload", [{"whole_file": True}, {"partition": "people"}])

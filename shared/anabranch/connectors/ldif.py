@@ -2,8 +2,9 @@
 
 In mode `content` the file states every entry: it is read whole and written whole, containers before what is in them. In
 mode `changes` a file is read as a feed of change records from a watermark on, and a folder is written with one journal
-for each batch, for whoever loads it into a directory. A journal is named by run, step and batch and replaced whole when
-the batch is repeated, so nobody loads half of one or the same twice under two names.
+for each batch, for whoever loads it into a directory. A journal is named by run, step and batch, replaced whole when
+the batch is repeated, and withdrawn when parts of the batch tell it again; so nobody loads half of one, or the same
+twice under two names.
 
 A file that others may load, and refuse to load, does not confirm itself unless the options say so.
 """
@@ -47,7 +48,7 @@ from anabranch.connectors.port import (
 )
 from anabranch.connectors.source_file import open_for_reading
 from anabranch.connectors.threaded_files import OpenReaders, replace_whole
-from anabranch.connectors.whole_file import WholeFile
+from anabranch.connectors.whole_file import WholeFile, withdraw
 from anabranch.model.configuration import System
 from anabranch.model.enums import WriteGuarantee
 from anabranch.model.errors import AnabranchError, Fault
@@ -177,6 +178,8 @@ class LdifConnector:
             else:
                 records.append(data)
                 outcomes.append(Outcome(status=OutcomeStatus.OK, identifier=name))
+        for split in batch.parts_of:
+            withdraw(self._path / f"{batch.run}-{batch.step}-{split}.ldif")
         path = self._path / f"{batch.run}-{batch.step}-{batch.batch}.ldif"
         if any(records):
             _write_whole(path, batch.claim, batch.batch, (ldif_writing.VERSION, *records))

@@ -210,13 +210,18 @@ class ExportChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Changes in the order in which they shall be written. Run, step and batch name a journal; `claim` fences it."""
+    """Changes in the order in which they shall be written. Run, step and batch name a journal; `claim` fences it.
+
+    `parts_of` are batches of the same step that were split because their workers were lost again and again: this one
+    tells a part of what they may have told already. A journal of theirs is withdrawn before this one's is written.
+    """
 
     run: int
     step: int
     batch: int
     claim: str
     changes: tuple[ExportChange, ...]
+    parts_of: tuple[int, ...] = ()
 
 
 class OutcomeStatus(StrEnum):

@@ -158,5 +158,13 @@ class WholeFile:
             os.close(directory)
 
 
+def withdraw(path: Path) -> None:
+    """The file is gone, and so is whatever an earlier claim has not finished of it: a late worker cannot place it."""
+    final = path.resolve()
+    for other in final.parent.glob(f".{_glob_safe(final.name)}.*.tmp"):
+        other.unlink(missing_ok=True)
+    final.unlink(missing_ok=True)
+
+
 def _glob_safe(name: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", name)

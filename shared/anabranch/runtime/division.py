@@ -66,7 +66,10 @@ def children_of(claimed: Claimed) -> list[NewBatch]:
     if isinstance(exports, list):
         middle = len(exports) // 2
         parts = [(exports[:middle], middle), (exports[middle:], len(exports) - middle)] if middle else []
-        return _children(claimed, [({**claimed.payload, "exports": part}, total) for part, total in parts])
+        # What the whole batch may have told its target is told again by its parts, in its stead.
+        parts_of = [*claimed.payload.get("parts_of", []), claimed.batch]
+        told = {**claimed.payload, "parts_of": parts_of}
+        return _children(claimed, [({**told, "exports": part}, total) for part, total in parts])
     lo, hi = claimed.payload.get("lo"), claimed.payload.get("hi")
     if not isinstance(lo, int) or not isinstance(hi, int) or lo >= hi:
         return []

@@ -214,12 +214,15 @@ class MemoryReader(MemoryImportReading):
 
     # --- export
 
-    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
+    async def executable_exports(
+        self, system: SystemId, run: RunId | None, *, under_way: bool = False
+    ) -> list[tuple[ExportId, TypeId, str]]:
         now = self._clock()
+        states = {ExportState.READY, ExportState.UNCONFIRMED} | ({ExportState.EXPORTING} if under_way else set())
         return sorted(
             (export.id, export.type_id, export.kind.value)
             for export in self._tables.exports.values()
-            if export.system_id == system and export.state in (ExportState.READY, ExportState.UNCONFIRMED)
+            if export.system_id == system and export.state in states
             if not export.waiting
             if export.not_before is None or export.not_before <= now
             if self._tables.csos[export.cso_id].state is not CsoState.OBSOLETE
@@ -235,8 +238,8 @@ class MemoryReader(MemoryImportReading):
         op = self._tables.guard_ops.get((run, GuardPoint.EXPORT_WRITES.value, export.id))
         return op is not None and op.verdict == "listed" and op.op == export.kind.value
 
-    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
-        return array("q", [one for one, _, _ in await self.executable_exports(system, run)])
+    async def counted_exports(self, system: SystemId, run: RunId, *, under_way: bool = False) -> array[int]:
+        return array("q", [one for one, _, _ in await self.executable_exports(system, run, under_way=under_way)])
 
     async def target_objects(self, ids: Sequence[CsoId]) -> list[TargetPicture]:
         exports = {one.cso_id: one for one in await self.exports_of(ids)}

@@ -250,10 +250,13 @@ class Reader(Protocol):
     ) -> list[ServedMvo]: ...
 
     # --- export
-    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
-        """(id, type, kind) of pending exports executable now (EXP-14). With a run: those counted in its assess."""
+    async def executable_exports(
+        self, system: SystemId, run: RunId | None, *, under_way: bool = False
+    ) -> list[tuple[ExportId, TypeId, str]]:
+        """(id, type, kind) of pending exports executable now (EXP-14). With a run: those counted in its assess; with
+        `under_way` those among them too that somebody is sending."""
 
-    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
+    async def counted_exports(self, system: SystemId, run: RunId, *, under_way: bool = False) -> array[int]:
         """The ids of `executable_exports` of a run, ascending, 8 bytes each."""
 
     async def count_listed(self, run: RunId, point: GuardPoint) -> int:

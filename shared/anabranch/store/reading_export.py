@@ -23,15 +23,17 @@ class ExportReading:
 
     _connection: Connection
 
-    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
-        if run is None:
-            rows = await self._connection.fetch(f"{executable_set('find_executable_exports')} ORDER BY e.id", system)
-        else:
-            rows = await self._connection.fetch(f"{executable_set('find_counted_exports')} ORDER BY e.id", system, run)
+    async def executable_exports(
+        self, system: SystemId, run: RunId | None, *, under_way: bool = False
+    ) -> list[tuple[ExportId, TypeId, str]]:
+        name = "find_executable_exports" if run is None else "find_counted_exports"
+        statement = f"{executable_set(name, under_way=under_way)} ORDER BY e.id"
+        rows = await self._connection.fetch(statement, system, *(() if run is None else (run,)))
         return [(row[0], row[1], row[2]) for row in rows]
 
-    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
-        return unpacked(await self._connection.fetchval(executable_set("pack_counted_exports"), system, run))
+    async def counted_exports(self, system: SystemId, run: RunId, *, under_way: bool = False) -> array[int]:
+        statement = executable_set("pack_counted_exports", under_way=under_way)
+        return unpacked(await self._connection.fetchval(statement, system, run))
 
     async def target_objects(self, ids: Sequence[CsoId]) -> list[TargetPicture]:
         rows = await self._connection.fetch(sql("read_target_objects"), ids)
@@ -61,10 +63,12 @@ class ExportReading:
         return naming_rows(await self._connection.fetch(sql("read_export_values"), ids)) if ids else {}
 
 
-def executable_set(name: str) -> str:
-    """A statement over the executable exports of the system `$1`, or over those of them that the run `$2` counted."""
+def executable_set(name: str, *, under_way: bool = False) -> str:
+    """A statement over the executable exports of the system `$1`, or over those of them that the run `$2` counted; with
+    `under_way` over those too that somebody is sending."""
     counted = sql(name).replace("@counted", sql("find_counted_exports"))
-    return counted.replace("@executable", sql("find_executable_exports"))
+    states = "'ready', 'unconfirmed', 'exporting'" if under_way else "'ready', 'unconfirmed'"
+    return counted.replace("@executable", sql("find_executable_exports")).replace("@states", states)
 
 
 def unpacked(packed: bytes) -> array[int]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.services.driver import World
 
+from anabranch.connectors.ldif import LdifConnector
+from anabranch.connectors.port import ExportBatch, ExportChange, Outcome
 from anabranch.model.enums import CsoState
+from anabranch.model.errors import Retryable
 
 
 def journals(world: World) -> str:
@@ -50,6 +53,32 @@ async def test_a_change_a_departure_and_a_delete_are_records_in_that_order(world
     assert text.index("replace: cn\ncn: Anna") >= 0
     assert text.index("delete: member\nmember: uid=p2,ou=people,dc=x") < text.index("changetype: delete")
     assert text.count("changetype: delete") == 1
+
+
+@pytest.mark.behaviour("EXP-26", "EXP-27")
+async def test_a_call_whose_answer_was_lost_is_repeated_word_for_word(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[ExportChange, ...]] = []
+    apply = LdifConnector.apply
+
+    async def apply_and_lose_the_first_answer(self: LdifConnector, batch: ExportBatch) -> list[Outcome]:
+        told.append(batch.changes)
+        outcomes = await apply(self, batch)
+        if len(told) == 1:
+            raise Retryable("the answer was lost", delay=1.0)
+        return outcomes
+
+    monkeypatch.setattr(LdifConnector, "apply", apply_and_lose_the_first_answer)
+    await in_changes(any_world)
+    any_world.people("p1,Ann,Sales,,p2", "p2,Bob,Sales,,p1")
+    any_world.teams("t1,Red,p1;p2")
+    await any_world.run()
+    await any_world.pass_time(seconds=2)
+    await any_world.settle()
+    first, *again = told
+    assert again == [first]
+    assert await any_world.exports() == []
 
 
 @pytest.mark.behaviour("IMP-17", "SYN-7")

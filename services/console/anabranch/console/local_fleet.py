@@ -133,13 +133,17 @@ class LocalFleet:
         """`count` more processes exist; `wait_ready` says when they work."""
         return [self._start(service) for _ in range(count)]
 
+    def command(self, service: Service) -> list[str]:
+        """The command line of a process of this kind."""
+        return [sys.executable, "-m", f"anabranch.{service.value}"]
+
     def _start(self, service: Service) -> FleetMember:
         numbers = (n for n in range(1, 10_000) if f"{service.slug}-{n}" not in self._members)
         name = f"{service.slug}-{next(numbers)}"
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"{name}.log"
         process = ServerProcess.start(
-            [sys.executable, "-m", f"anabranch.{service.value}"],
+            self.command(service),
             log=log,
             account=None,
             death_signal=signal.SIGKILL,

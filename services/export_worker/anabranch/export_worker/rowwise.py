@@ -1,8 +1,9 @@
 """A target that is written object by object.
 
 A batch takes its pending exports in one committed step, so that everybody sees what is being sent, calls the target,
-and records each outcome. What a lost worker left `exporting` is simply sent again: only targets whose writes can be
-repeated are written this way (EXP-27).
+and records each outcome. What a lost worker left `exporting` is simply sent again, word for word: only targets whose
+writes can be repeated are written this way (EXP-27). What is sent must not depend on who is sending what at the moment,
+so exports that are under way count like those that are yet to be sent.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ async def write_objects(task: Task) -> None:
     """The batch's exports have reached the target, or say why not."""
     system = system_id(task)
     async with task.store.reader() as reader:
-        counted = Counted(await reader.counted_exports(system, task.claimed.run))
+        counted = Counted(await reader.counted_exports(system, task.claimed.run, under_way=True))
     ids = [ExportId(one) for one in task.claimed.payload["exports"]]
     identifiers = Identifiers(task, system, counted)
     ids = await _take(task, ids)
@@ -54,6 +55,7 @@ async def write_objects(task: Task) -> None:
                     batch=task.claimed.batch,
                     claim=task.claimed.claim,
                     changes=sending.changes,
+                    parts_of=tuple(task.claimed.payload.get("parts_of", ())),
                 )
             )
         outcomes = dict(zip((one.id for one in sending.exports), answers, strict=True))

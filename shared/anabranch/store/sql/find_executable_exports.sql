@@ -3,7 +3,7 @@ SELECT e.id, e.type_id, e.kind
   FROM pending_export e
   JOIN cso_sync s ON s.cso_id = e.cso_id
  WHERE e.system_id = $1
-   AND e.state IN ('ready', 'unconfirmed')
+   AND e.state IN (@states)
    AND NOT e.waiting
    AND (e.not_before IS NULL OR e.not_before <= anabranch_now())
    AND s.state <> 'obsolete'

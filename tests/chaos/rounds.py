@@ -1,0 +1,210 @@
+"""Rounds: a site goes through its cycles while everything happens to it, is judged, and told in a table."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from tests.chaos.arena import Arena
+from tests.chaos.evidence import Evidence, gather, stillness
+from tests.chaos.invariants import Violation, judge, repeated_calls
+from tests.chaos.points import arm, begin
+from tests.chaos.schedule import Deed, Fault
+from tests.chaos.site import DisturbedFleet, Site, Size
+from tests.chaos.striking import Blow, Striker
+from tests.chaos.teeth import Tooth
+from tests.fleet.sites import Outcome
+
+from anabranch.console.demo.generator import write
+from anabranch.console.local_fleet import Service
+
+FIRST: Final = datetime(2026, 1, 5, 6, tzinfo=UTC)
+_NUMBERS: Final = count(1)
+_AUDIT: Final = Path(__file__).with_name("evidence.sql")
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round was and what came of it."""
+
+    name: str
+    blows: list[Blow]
+    unmet: list[Fault]
+    """Faults whose fact never came true."""
+    violations: list[Violation]
+    repeated_calls: int
+    split: int
+    """Batches that were split because they were lost too often."""
+    seconds: float
+
+
+async def in_peace(arena: Arena, size: Size) -> Outcome:
+    """What one undisturbed worker of each kind leaves after the same cycles."""
+    site = await Site.made(arena, _name("peace"), size._replace(batch_size=50, page_size=100))
+    try:
+        for service in Service:
+            site.fleet.add(service)
+        await asyncio.to_thread(site.fleet.wait_ready)
+        for week in range(size.weeks + 1):
+            write(size.organisation(week), site.directory / "data")
+            await _cycle(site, size, week)
+        states = await site.database.ask("SELECT DISTINCT state FROM run")
+        assert [row[0] for row in states] == ["completed"], states
+        return await site.outcome()
+    finally:
+        await site.remove()
+
+
+def _name(kind: str) -> str:
+    return f"chaos_{kind}_{os.getpid()}_{next(_NUMBERS)}"
+
+
+async def _cycle(site: Site, size: Size, week: int) -> bool:
+    """The cycle has ended; False when it never does, or is held."""
+    execution = await site.start(size.cycle, FIRST + timedelta(weeks=week))
+
+    async def over() -> bool | None:
+        rows = await site.database.ask("SELECT ended_at IS NOT NULL AS over FROM execution WHERE id = $1", execution)
+        return True if rows[0]["over"] else None
+
+    return bool(await site.database.until(over, size.patience))
+
+
+class Disturbed:
+    """One disturbed site, from its founding to its judgement."""
+
+    def __init__(
+        self, arena: Arena, size: Size, faults: Sequence[Fault], peace: Outcome | None, tooth: Tooth | None
+    ) -> None:
+        self._arena = arena
+        self._size = size
+        self._faults = list(faults)
+        self._peace = peace
+        self._tooth = tooth
+
+    async def play(self, name: str) -> Round:
+        """The round, told."""
+        begun = asyncio.get_running_loop().time()
+        site = await Site.made(self._arena, _name("round"), self._size, DisturbedFleet)
+        points = site.directory / "points"
+        striker = Striker(site, points, self._faults)
+        try:
+            arm(points, self._faults)
+            evidence = await self._disturb(site, points, striker)
+        finally:
+            striker.finish()
+            await site.remove()
+        recoveries(striker.blows, evidence)
+        met = {blow.fault.number for blow in striker.blows}
+        return Round(
+            name=name,
+            blows=striker.blows,
+            unmet=[fault for fault in self._faults if fault.number not in met],
+            violations=judge(evidence),
+            repeated_calls=repeated_calls(evidence),
+            split=sum(batch.state == "skipped" for batch in evidence.batches),
+            seconds=asyncio.get_running_loop().time() - begun,
+        )
+
+    async def _disturb(self, site: Site, points: Path, striker: Striker) -> Evidence:
+        fleet = site.fleet
+        assert isinstance(fleet, DisturbedFleet)
+        fleet.points, fleet.tooth = points, self._tooth
+        await site.database.ask("SELECT 1")
+        await _audit(site)
+        watching = asyncio.create_task(striker.watch(), name="striker")
+        for service in Service:
+            fleet.add(service, 1 if service is Service.SCHEDULER else self._size.peers)
+        for week in range(self._size.weeks + 1):
+            write(self._size.organisation(week), site.directory / "data")
+            begin(points, week)
+            ended = await _cycle(site, self._size, week)
+            await striker.settle()
+            if not ended:
+                break
+        await stillness(site, self._size.stillness)
+        striker.finish()
+        await watching
+        codes = {str(blow.fault): blow.exit_code for blow in striker.blows if blow.fault.deed in _ASKED}
+        deserters = dict(striker.deserters)
+        await asyncio.to_thread(fleet.stop, drain_seconds=10.0)
+        return await gather(site, points, self._size, self._peace, codes, deserters)
+
+
+_ASKED: Final = frozenset({Deed.TERM, Deed.SCALE_DOWN})
+
+
+async def _audit(site: Site) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(site.database.url)
+    try:
+        await connection.execute(_AUDIT.read_text(encoding="utf-8"))
+    finally:
+        await connection.close()
+
+
+def recoveries(blows: Sequence[Blow], evidence: Evidence) -> None:
+    """Each blow knows how long it took until the struck batch was done, or, where it was done already or none was in
+    hand, until the next batch was done that somebody took after the blow."""
+    done = {entry.id: entry.at for entry in evidence.log if entry.what == "batch" and entry.now["state"] == "done"}
+    taken = [(one.at, done[one.batch]) for one in evidence.attempts if one.batch in done and one.outcome == "done"]
+    for blow in blows:
+        own = done.get(blow.batch, 0.0)
+        later = [end for at, end in taken if at > blow.at]
+        end = own if own > blow.at else min(later, default=None)
+        blow.recovered = None if end is None else end - blow.at
+
+
+def table(rounds: Sequence[Round]) -> str:
+    """Faults by kind with their recovery times, rounds with their violations."""
+    blows = [blow for one in rounds for blow in one.blows]
+    lines = [f"{'fault':<18}{'times':>6}{'median':>10}{'maximum':>10}   recovery in seconds"]
+    counts = Counter(blow.fault.deed for blow in blows)
+    for deed in Deed:
+        if counts[deed]:
+            lines.append(f"{deed:<18}{counts[deed]:>6}{_times([one for one in blows if one.fault.deed is deed])}")
+    faults = [blow for blow in blows if blow.fault.deed.is_fault]
+    lines += [f"{'all faults':<18}{len(faults):>6}{_times(faults)}", ""]
+    lines.append(f"{'round':<18}{'faults':>6}{'unmet':>10}{'calls again':>12}{'violations':>12}{'seconds':>10}")
+    for one in rounds:
+        struck = sum(blow.fault.deed.is_fault for blow in one.blows)
+        lines.append(
+            f"{one.name:<18}{struck:>6}{len(one.unmet):>10}{one.repeated_calls:>12}{len(one.violations):>12}"
+            f"{one.seconds:>10.1f}"
+        )
+    for one in rounds:
+        lines += [f"{one.name}: violation of invariant {violation}" for violation in one.violations]
+    return "\n".join(lines)
+
+
+def _times(blows: Sequence[Blow]) -> str:
+    times = [blow.recovered for blow in blows if blow.recovered is not None]
+    return f"{statistics.median(times):>10.2f}{max(times):>10.2f}" if times else f"{'-':>10}{'-':>10}"
+
+
+def say(words: str) -> None:
+    """A line for whoever watches, at once."""
+    sys.stdout.write(words + "\n")
+    sys.stdout.flush()
+
+
+async def play_round(
+    arena: Arena,
+    size: Size,
+    faults: Sequence[Fault],
+    peace: Outcome | None,
+    *,
+    name: str = "round",
+    tooth: Tooth | None = None,
+) -> Round:
+    """One round with these faults; without `peace` its state is compared with nothing."""
+    return await Disturbed(arena, size, faults, peace, tooth).play(name)
