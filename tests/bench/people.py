@@ -19,7 +19,7 @@ _TITLES: Final = ("Analyst", "Clerk", "Engineer", "Nurse", "Planner", "Teacher",
 
 
 def write_people(path: Path, count: int, seed: int, *, changed: float = 0.0) -> int:
-    """`path` holds `count` people; a share of `changed` of them has another telephone than without it. How many have."""
+    """`path` holds `count` people; a share of `changed` of them has another telephone than without it, as returned."""
     path.parent.mkdir(parents=True, exist_ok=True)
     every = round(1 / changed) if changed else 0
     moved = 0

@@ -82,8 +82,8 @@ class Stage(StrEnum):
 class Fault(msgspec.Struct, frozen=True):
     """`deed` at the n-th pass of `stage` at `place` in a cycle; `number` is its name in a round.
 
-    A place is a kind of process and what it does, such as `sync:flow`, or `sync:*` for the batches of any step. The first
-    cycle is 0.
+    A place is a kind of process and what it does, such as `sync:flow`, or `sync:*` for the batches of any step. The
+    first cycle is 0.
     """
 
     number: int

@@ -298,10 +298,8 @@ async def test_a_worker_frozen_in_its_transaction_is_cut_off_within_ten_seconds_
 
         working = asyncio.ensure_future(work())
         async with asyncio.timeout(PATIENCE):
-            while not await keeper.connection.fetchval(_WAITING + waits):  # noqa: ASYNC110 - the server makes the fact
+            while not await keeper.connection.fetchval(_WAITING + waits):
                 await asyncio.sleep(0)
-                print(working, await keeper.connection.fetch("SELECT application_name, state, wait_event, left(query,60) FROM pg_stat_activity WHERE application_name like 'anabranch%'"), wire.frozen)
-                await asyncio.sleep(2)
         assert await _seconds_until_cut_off(keeper) <= 10
         other = await take(keeper.store, batch=claimed.batch, worker="w2")
         await plan(keeper.store, other, 0)

@@ -228,5 +228,5 @@ async def test_nothing_due_is_known_without_reading_every_object(pg_keeper: PgDa
 @pytest.mark.parametrize(("view", "record"), [("cso_picture", Cso), ("mvo_picture", Mvo)])
 async def test_a_picture_has_the_order_of_its_record(pg_keeper: PgDataKeeper, view: str, record: type[Any]) -> None:
     async with pg_keeper.pool.acquire() as connection:
-        statement = await connection.prepare(f"SELECT * FROM {view}")
-    assert tuple(column.name for column in statement.get_attributes()) == record.__struct_fields__
+        columns = (await connection.prepare(f"SELECT * FROM {view}")).get_attributes()
+    assert tuple(column.name for column in columns) == record.__struct_fields__

@@ -64,8 +64,8 @@ FlowFunction = Callable[[Document, Document, EvalContext, frozenset[int], list[A
 
 class Stratum(msgspec.Struct, frozen=True):
     """The mappings that may be computed together. `plain` names the attributes that one mapping alone can ever feed, as
-    (attribute, index of its link, mapping id): there is nothing to elect; `rest` are the others. `links` are the indexes
-    of the links that feed an attribute, best-ranked first."""
+    (attribute, index of its link, mapping id): there is nothing to elect; `rest` are the others. `links` are the
+    indexes of the links that feed an attribute, best-ranked first."""
 
     function: FlowFunction
     attrs: tuple[str, ...]

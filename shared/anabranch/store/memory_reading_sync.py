@@ -20,8 +20,8 @@ from anabranch.model.objects import (
     PendingExport,
     Proposal,
     Reservation,
-    ServedMvo,
     SentPicture,
+    ServedMvo,
     TargetPicture,
 )
 from anabranch.store.memory_reading_import import MemoryImportReading, Sequences, cut
