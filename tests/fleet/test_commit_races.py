@@ -298,7 +298,7 @@ async def test_a_worker_frozen_in_its_transaction_is_cut_off_within_ten_seconds_
 
         working = asyncio.ensure_future(work())
         async with asyncio.timeout(PATIENCE):
-            while not await keeper.connection.fetchval(_WAITING + waits):
+            while not await keeper.connection.fetchval(_WAITING + waits):  # noqa: ASYNC110 - the server makes the fact
                 await asyncio.sleep(0)
         assert await _seconds_until_cut_off(keeper) <= 10
         other = await take(keeper.store, batch=claimed.batch, worker="w2")

@@ -43,7 +43,8 @@ async def write_exports(connection: Connection, changes: Changes) -> None:
 
 
 def _fields(export: PendingExport) -> tuple[Any, ...]:
-    plain = msgspec.json.encode([_short(row) for row in export.rows if row.target_mvo_id is None]).decode()
+    # Encoded here: the driver takes a list inside an array parameter for another dimension of the array.
+    plain = msgspec.Raw(msgspec.json.encode([_short(row) for row in export.rows if row.target_mvo_id is None]))
     return tuple(plain if name == "rows" else getattr(export, name) for name in _FIELDS)
 
 
