@@ -41,7 +41,7 @@ def visit(stage: Stage, *, patience: float = 60.0) -> Visit:
 def test_four_weeks_end_in_a_state_and_in_files_whose_hashes_are_told(stage: Stage) -> None:
     shown = io.StringIO()
     state = play_on_fleet(visit(stage), Showing(shown))
-    assert state == stage.state_hash()[0]
+    assert state == asyncio.run(stage.state_hash())[0]
     assert sorted(stage.file_hash()) == ["directory.ldif", "phonebook.csv"]
     assert dict(HASHES.findall(shown.getvalue())) == {"state hash": state, **stage.file_hash()}
     with pytest.raises(DemoFailed, match="holds files already"):

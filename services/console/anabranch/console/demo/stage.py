@@ -6,7 +6,6 @@ told from what did not matter. Everything a stage says about a week is read from
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import shutil
@@ -191,21 +190,17 @@ class Stage:
         for mine, theirs in ((self.data, other.data), (self.out, other.out)):
             shutil.copytree(mine, theirs)
 
-    def state_hash(self) -> tuple[str, dict[str, str]]:
+    async def state_hash(self) -> tuple[str, dict[str, str]]:
         """The hash over everything, and those of its sections."""
+        from anabranch.store.pool import connect
+        from anabranch.store.state_hash import state_hash
 
-        async def read() -> tuple[str, dict[str, str]]:
-            from anabranch.store.pool import connect
-            from anabranch.store.state_hash import state_hash
-
-            connection = await connect(self.database_url, "demo-hash")
-            try:
-                found = await state_hash(connection)
-                return found.overall, found.sections
-            finally:
-                await connection.close()
-
-        return asyncio.run(read())
+        connection = await connect(self.database_url, "demo-hash")
+        try:
+            found = await state_hash(connection)
+            return found.overall, found.sections
+        finally:
+            await connection.close()
 
 
 async def _details(store: PostgresStore, runs: list[RunLine], ended: dict[int, RunDetail]) -> list[RunDetail]:

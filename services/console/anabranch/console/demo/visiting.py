@@ -124,9 +124,9 @@ class _Weeks:
         third, week = next_week(second, self._visit.seed, 3, new_phones=0.08)
         asyncio.run(self._stage.cut_syncs(SMALL_BATCH))
         self._cycle(f"Cycle 3: {told(week)}, in small batches; kill a worker now, and nothing will differ", third)
-        before = self._files(), self._stage.state_hash()[0]
+        before = self._files(), asyncio.run(self._stage.state_hash())[0]
         self._cycle("Cycle 4: nothing has changed", third)
-        if (self._files(), self._stage.state_hash()[0]) != before:
+        if (self._files(), asyncio.run(self._stage.state_hash())[0]) != before:
             raise DemoFailed("a week without changes left another state or touched a target file")
         self._sum_up(before[1])
         return before[1]
