@@ -28,6 +28,8 @@ from anabranch.sync_worker.scoping import judge, leaving_action
 
 DRAW = "draw"
 Draw = Callable[[Cso, str, tuple[str, ...]], str]
+Wishes = list[tuple[str, tuple[str, ...]]]
+"""What an evaluation would like to draw: the name of the unique value, and its candidates, best first."""
 
 
 async def plan_flow(task: Task) -> None:
@@ -135,12 +137,13 @@ def flow_object(task: Task, changes: Changes, loaded: Loaded, cso: Cso, draw: Dr
         else:  # its disconnection was held back: a person decided against it
             changes.count("selected")
         return
-    outcome = evaluation_of(task, loaded, cso, cs, mvo, verdict.accepted, draw)
+    wishes: Wishes = []
+    outcome = evaluation_of(task, loaded, cso, cs, mvo, verdict.accepted, draw, wishes)
     if outcome.untouched:
         index, kind, message = first_failure(outcome.failures)
         fail_object(changes, cso, kind, f"{inbound.links[index].key}: {message}", inbound.links[index].rule)
         return
-    write_values(task, changes, loaded, cso, mvo, outcome)
+    write_values(task, changes, loaded, cso, mvo, outcome, wishes=wishes)
 
 
 def evaluation_of(
@@ -151,26 +154,35 @@ def evaluation_of(
     mvo: Mvo,
     accepted: Sequence[int],
     draw: Draw | None = None,
+    wishes: Wishes | None = None,
 ) -> Evaluation:
-    """What the accepting rules' mappings of the joined object make of its metaverse object."""
+    """What the accepting rules' mappings of the joined object make of its metaverse object. Without `draw` nothing is
+    drawn, and what would have been is added to `wishes`."""
     inbound, side = task.compiled.inbound[cso.type_id], task.compiled.metaverse[mvo.type_id]
     others = [other for other in loaded.links.get(mvo.id, ()) if other.id != cso.id]
-    seen = _drawing_context(task, loaded, cso, draw)
+    seen = _drawing_context(task, loaded, cso, draw, wishes)
     return evaluate(inbound, side, cso, cs, mvo, others, accepted, seen, task.claimed.run)
 
 
-def _drawing_context(task: Task, loaded: Loaded, cso: Cso, draw: Draw | None) -> EvalContext:
+def _drawing_context(
+    task: Task, loaded: Loaded, cso: Cso, draw: Draw | None, wishes: Wishes | None = None
+) -> EvalContext:
     """The context in which the object keeps what it has drawn, and draws what it lacks where draws are settled."""
 
     def held(name: str) -> str | None:
         found = loaded.reservations.get((cso.mvo_id, name)) if cso.mvo_id is not None else None
-        if found is None and draw is None:
+        if found is None and draw is None and wishes is None:
             raise NeedsDraw(name, ())
         return found.value if found is not None else None
 
-    if draw is None:
-        return context(task, held)
-    return context(task, held, lambda name, offered: draw(cso, name, offered))
+    def wish(name: str, offered: tuple[str, ...]) -> str:
+        if draw is not None:
+            return draw(cso, name, offered)
+        if wishes is not None:
+            wishes.append((name, offered))
+        raise NeedsDraw(name, offered)
+
+    return context(task, held, wish)
 
 
 def _retain(task: Task, changes: Changes, loaded: Loaded, cso: Cso, inbound: InboundType, mvo: Mvo) -> None:
@@ -201,12 +213,14 @@ def write_values(
     *,
     created: bool = False,
     always: bool = False,
+    wishes: Wishes | None = None,
 ) -> None:
     """The evaluation is in `changes`, with what it still owes. A metaverse object that is `created` by it is new; one
-    that stays as it is is written only with `always`. `keys` are its `key_changes_of` where they are known already."""
+    that stays as it is is written only with `always`. `keys` are its `key_changes_of` where they are known already;
+    `wishes` what it would have drawn."""
     inbound, side = task.compiled.inbound[cso.type_id], task.compiled.metaverse[mvo.type_id]
     _tell_failures(changes, cso, inbound, outcome.failures)
-    _write_link(task, changes, loaded, cso, mvo, outcome)
+    _write_link(task, changes, loaded, cso, mvo, outcome, wishes or [])
     differs = outcome.doc is not mvo.doc or outcome.provenance is not mvo.provenance
     serves = any(target.type_id == cso.type_id for target in side.targets)
     complete = mvo.evaluated or not outcome.owes_draw
@@ -244,8 +258,11 @@ def write_values(
         changes.item("mvo", Item(mvo.id, mvo.origin_key, "flowed", shown))
 
 
-def _write_link(task: Task, changes: Changes, loaded: Loaded, cso: Cso, mvo: Mvo, outcome: Evaluation) -> None:
-    """The object's sync row: evaluated, or owed the values that have to be drawn first."""
+def _write_link(
+    task: Task, changes: Changes, loaded: Loaded, cso: Cso, mvo: Mvo, outcome: Evaluation, wishes: Wishes
+) -> None:
+    """The object's sync row: evaluated, or owed the values that have to be drawn first; what those would be is kept
+    with the proposal, as a hint of what to look up."""
     refers = loaded.before_references and any(rule.references for rule in task.compiled.inbound[cso.type_id].rules)
     owed = {
         "contributions": outcome.contributions,
@@ -253,7 +270,9 @@ def _write_link(task: Task, changes: Changes, loaded: Loaded, cso: Cso, mvo: Mvo
         "settled_in": loaded.settling,
     }
     if outcome.owes_draw:
-        changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), {}))
+        limits = task.compiled.unique_values
+        body = {name: list(offered[: limits[name].max_candidates]) for name, offered in wishes}
+        changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), body))
         changes.links.append(relinked(cso, **owed))
         return
     failed = bool(outcome.failures)

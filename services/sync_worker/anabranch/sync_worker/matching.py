@@ -19,6 +19,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from anabranch.engine.deletion import join_cancels
+from anabranch.engine.flow import Evaluation
 from anabranch.engine.joining import candidates, find_partner, projection_rule
 from anabranch.engine.keys import key_hash
 from anabranch.model.changes import Changes, Item, KeyChange, NewMvo
@@ -31,7 +32,15 @@ from anabranch.runtime.work import Task, decide_and_commit
 from anabranch.store.port import Reader
 from anabranch.sync_worker.contests import contested, objects_of
 from anabranch.sync_worker.extent import evaluated, is_settled, relinked, rewritten
-from anabranch.sync_worker.flowing import Loaded, draws_of, evaluation_of, key_changes_of, keys_by_mvo, write_values
+from anabranch.sync_worker.flowing import (
+    Loaded,
+    Wishes,
+    draws_of,
+    evaluation_of,
+    key_changes_of,
+    keys_by_mvo,
+    write_values,
+)
 from anabranch.sync_worker.hinting import partners_of, tell_cache
 from anabranch.sync_worker.proposing import (
     MATCH,
@@ -192,13 +201,13 @@ class _Settler:
         self._changes.count("joined")
         self._changes.expect_mvos[mvo_id] = mvo.change_seq
         mvo = self._kept_alive(mvo, cso)
-        outcome = evaluation_of(self._task, self._found.values, joined, seeker.cs, mvo, seeker.accepted)
+        outcome, wishes = self._evaluated(seeker, joined, mvo)
         changed = [] if outcome.untouched else key_changes_of(self._task, self._found.values, mvo, outcome)
         if outcome.untouched or changed:
             self._changes.links.append(relinked(joined))
             self._changes.mvos.append(rewritten(mvo))
         else:
-            write_values(self._task, self._changes, self._found.values, joined, mvo, outcome, changed, always=True)
+            self._write(joined, mvo, outcome, changed, wishes, created=False)
 
     def _kept_alive(self, mvo: Mvo, cso: Cso) -> Mvo:
         """A scheduled deletion may be cancelled by this join (SYN-58)."""
@@ -215,14 +224,14 @@ class _Settler:
         mvo = _fresh(self._task, cso, MvoId(next(self._ids)), rule.mvo_type)
         joined = self._joined(cso, mvo.id, JoinType.PROJECTED, rule.record.key)
         self._changes.count("projected")
-        outcome = evaluation_of(self._task, self._found.values, joined, seeker.cs, mvo, seeker.accepted)
+        outcome, wishes = self._evaluated(seeker, joined, mvo)
         if outcome.untouched:
             self._changes.new_mvos.append(NewMvo(id=mvo.id, type_id=mvo.type_id, origin_key=mvo.origin_key))
             self._changes.links.append(relinked(joined))
             known: set[str] = set()
         else:
             changed = key_changes_of(self._task, self._found.values, mvo, outcome)
-            write_values(self._task, self._changes, self._found.values, joined, mvo, outcome, changed, created=True)
+            self._write(joined, mvo, outcome, changed, wishes, created=True)
             known = {one.attr for one in changed}
             self._remember(changed)
         if outcome.untouched or outcome.owes_draw:
@@ -235,6 +244,19 @@ class _Settler:
             ]
             self._changes.match_keys.extend(changed)
             self._remember(changed)
+
+    def _evaluated(self, seeker: Seeker, joined: Cso, mvo: Mvo) -> tuple[Evaluation, Wishes]:
+        wishes: Wishes = []
+        values = self._found.values
+        return evaluation_of(self._task, values, joined, seeker.cs, mvo, seeker.accepted, wishes=wishes), wishes
+
+    def _write(
+        self, joined: Cso, mvo: Mvo, outcome: Evaluation, keys: list[KeyChange], wishes: Wishes, *, created: bool
+    ) -> None:
+        task, changes, values = self._task, self._changes, self._found.values
+        write_values(
+            task, changes, values, joined, mvo, outcome, keys, created=created, always=not created, wishes=wishes
+        )
 
     def _remember(self, changed: Sequence[KeyChange]) -> None:
         """Later objects of this batch find the new metaverse object by its keys."""

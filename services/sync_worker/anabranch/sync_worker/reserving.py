@@ -18,7 +18,7 @@ from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState
 from anabranch.model.errors import Retryable
 from anabranch.model.identity import CsoId, MvoId
-from anabranch.model.objects import Cso, Reservation
+from anabranch.model.objects import Cso, Proposal, Reservation
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.flowing import DRAW, Loaded, flow_object, load_joined
@@ -72,7 +72,7 @@ async def settle_range(task: Task) -> None:
         csos = [cso for cso in await reader.csos(order) if cso.mvo_id is not None and cso.state is CsoState.NORMAL]
         loaded = msgspec.structs.replace(await load_joined(task, reader, csos), before_references=False)
         drawing = Drawing()
-        await _learn(task, reader, drawing, _offers(task, loaded, order))
+        await _learn(task, reader, drawing, _offers(csos, proposals))
         for _ in range(_ROUNDS):  # a draw that depends on an earlier one of the same object shows itself here
             trial = drawing.fresh()
             changes = _evaluate(task, _Draws(loaded, order, trial))
@@ -84,20 +84,15 @@ async def settle_range(task: Task) -> None:
     await decide_and_commit(task, load, lambda settled: settled.changes)
 
 
-def _offers(task: Task, loaded: Loaded, order: Sequence[CsoId]) -> list[_Offer]:
-    """What each object would draw first, found by evaluating it up to that point."""
-    offers: list[_Offer] = []
-    csos = {cso.id: cso for cso in loaded.csos}
-
-    def note(cso: Cso, name: str, offered: tuple[str, ...]) -> str:
-        if cso.mvo_id is not None:
-            offers.append(_Offer(cso.mvo_id, name, offered[: task.compiled.unique_values[name].max_candidates]))
-        raise NeedsDraw(name, offered)
-
-    for cso_id in order:
-        if (cso := csos.get(cso_id)) is not None:
-            flow_object(task, Changes(), loaded, cso, note)
-    return offers
+def _offers(csos: Sequence[Cso], proposals: Sequence[Proposal]) -> list[_Offer]:
+    """What each object would have drawn first when it was proposed: most probably what it wants to draw now."""
+    mvos = {cso.id: cso.mvo_id for cso in csos if cso.mvo_id is not None}
+    return [
+        _Offer(mvos[CsoId(one.object_id)], name, tuple(candidates))
+        for one in proposals
+        if one.object_id in mvos
+        for name, candidates in one.body.items()
+    ]
 
 
 async def _learn(task: Task, reader: Reader, drawing: Drawing, offers: Sequence[_Offer]) -> None:
