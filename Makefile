@@ -9,7 +9,7 @@ ROUNDS ?= 1
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check compose-check docs format lock coverage-of-behaviours environment clean
+.PHONY: help demo test chaos bench check compose-check docs format lock coverage-of-behaviours environment clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,6 +22,9 @@ test: environment ## Run all tests on embedded servers, in two processes (ARGS="
 
 chaos: environment ## Kill, freeze and wipe while runs go on, and judge the result (SEED, ROUNDS, ARGS for options)
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS) $(ARGS)
+
+bench: environment ## Measure cycles against a raw COPY of the same file (PEOPLE="20000 100000", ARGS for options)
+	@$(BIN)/python -m tests.bench $(if $(PEOPLE),--people $(PEOPLE)) $(ARGS)
 
 check: environment ## Run what CI runs besides the tests: lint, format, types, layers, sizes
 	$(BIN)/ruff check .
