@@ -23,6 +23,7 @@ from tests.promises.fleet_keepers import (
 
 from anabranch.model.enums import FailedReason, GuardPoint, RunKind, RunState, WorkerKind
 from anabranch.model.errors import ClaimLost, Permanent
+from anabranch.model.fleet import Swept
 from anabranch.model.identity import RunId
 from anabranch.protocol.steps import STEPS
 from anabranch.store.port import Store
@@ -89,6 +90,20 @@ async def test_groups_run_one_after_the_other_and_their_runs_in_parallel(store: 
     (sync,) = swept.runs_started
     await run_through(store, sync, RunKind.DELTA_SYNC, SYNC)
     assert (await store.sweep(LEASE)).executions_ended == (execution,)
+
+
+@pytest.mark.behaviour("SCH-13")
+async def test_whoever_ended_a_run_lets_begin_what_waited_for_it(store: Store) -> None:
+    execution = await store.start_execution("imports", "tester")
+    runs = (await store.sweep(LEASE)).runs_started
+    await _finish_imports(store, runs[:1])
+    assert await store.move_on() == Swept()
+    await _finish_imports(store, runs[1:])
+    moved = await store.move_on()
+    (sync,) = moved.runs_started
+    assert moved == Swept(runs_started=(sync,))
+    await run_through(store, sync, RunKind.DELTA_SYNC, SYNC)
+    assert await store.move_on() == Swept(executions_ended=(execution,))
 
 
 async def _finish_imports(store: Store, runs: tuple[RunId, ...]) -> None:

@@ -20,6 +20,7 @@ from anabranch.bus.port import Delivery
 from anabranch.model.enums import BatchState, WorkerKind
 from anabranch.model.fleet import Claimed
 from anabranch.model.identity import BatchId, ClaimId, WorkerId
+from anabranch.protocol.batches import BatchRecord
 from anabranch.runtime.work import Task
 from anabranch.store.faults import CommitUnknown, Contended, StoreUnavailable
 from anabranch.store.memory import MemoryStore
@@ -65,6 +66,20 @@ async def test_with_the_bus_away_work_goes_on(bench: Bench, monkeypatch: pytest.
         await bench.until(lambda: _all_done(bench))
         assert consumer.bus_away
     assert bench.telemetry.measurements.prometheus_text().count("anabranch_bus_mode 0")
+
+
+@pytest.mark.behaviour("SCH-13")
+async def test_a_worker_that_ends_a_run_starts_and_publishes_what_waited_for_it(bench: Bench) -> None:
+    await bench.store.start_execution("imports", "tester")
+    imports = (await bench.store.sweep(LEASE)).runs_started
+
+    def syncs() -> list[BatchRecord]:
+        return [row for row in bench.batches() if row.run not in imports]
+
+    async with at_work(bench.consumer(unexpected)):
+        await bench.until(lambda: bool(syncs()))
+    assert await bench.bus.depth(WorkerKind.SYNC) == 1
+    assert [(row.is_plan, row.state) for row in syncs()] == [(True, BatchState.READY)]
 
 
 @pytest.mark.behaviour("FLT-25")

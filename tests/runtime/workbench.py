@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import cast
@@ -16,7 +16,7 @@ from anabranch.bus.memory import MemoryBus
 from anabranch.engine.compiled import Compiled
 from anabranch.model.enums import BatchState, WorkerKind
 from anabranch.model.fleet import Claimed, Closed, NewBatch
-from anabranch.model.identity import RunId, WorkerId
+from anabranch.model.identity import ExecutionId, RunId, WorkerId
 from anabranch.protocol.batches import BatchRecord
 from anabranch.runtime import consumer as consumer_module
 from anabranch.runtime.consumer import Consumer, Handler, Handlers
@@ -35,6 +35,9 @@ class QuietReporter(Reporter):
     """Tells figures; there is no database whose rows could be told as spans of steps."""
 
     async def step_closed(self, closed: Closed) -> None:
+        return None
+
+    async def executions_ended(self, executions: Sequence[ExecutionId]) -> None:
         return None
 
 

@@ -365,7 +365,16 @@ class Consumer:
         closed, following = await self._store.close_phase(run, ordinal, [secrets.token_hex(8) for _ in range(3)], take)
         if closed.closed:
             await self._reporter.step_closed(closed)
+        if closed.run_ended:
+            await self._move_on()
         return following
+
+    async def _move_on(self) -> None:
+        """What waited for the end of the run begins at once; the sweep would see to it too, only later."""
+        moved = await self._store.move_on()
+        await self._reporter.executions_ended(moved.executions_ended)
+        if moved.runs_started:
+            await self._relay.publish()
 
     # ------------------------------------------------------------- small things
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -17,8 +18,8 @@ from anabranch.bus.lookup_cache import LookupCounts
 from anabranch.bus.port import Bus
 from anabranch.model.errors import Retryable
 from anabranch.model.fleet import Claimed, Closed
-from anabranch.model.identity import BatchId
-from anabranch.runtime.spans import attempt_span, close_spans
+from anabranch.model.identity import BatchId, ExecutionId
+from anabranch.runtime.spans import attempt_span, close_spans, execution_span
 from anabranch.store.overview import Overview
 from anabranch.telemetry.instruments import Metric
 from anabranch.telemetry.port import Telemetry
@@ -113,6 +114,14 @@ class Reporter:
                 self._untold.append((batch, epoch))
             elif line is not None:
                 attempt_span(self._telemetry, line)
+
+    async def executions_ended(self, executions: Sequence[ExecutionId]) -> None:
+        """The spans of these executions are on their way."""
+        try:
+            for execution in executions:
+                await execution_span(self._telemetry, self._overview, execution)
+        except Retryable as fault:
+            LOG.debug("%s", fault)
 
     async def step_closed(self, closed: Closed) -> None:
         """The spans of what closed are on their way; the tokens of the step are gone."""

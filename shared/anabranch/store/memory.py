@@ -157,6 +157,10 @@ class MemoryStore(MemoryBarriers):
             workers_lost=tuple(lost),
         )
 
+    async def move_on(self) -> Swept:
+        executions = self._advance_executions()
+        return Swept(executions_ended=tuple(executions), runs_started=tuple(self._start_due_runs()))
+
     def _in_state(self, *states: RunState) -> list[RunRecord]:
         return sorted((run for run in self.tables.runs.values() if run.state in states), key=lambda run: run.id)
 

@@ -443,6 +443,9 @@ class Fleet(Protocol):
         count as rejected, ending runs are brought to their end, executions go on to their next group, queued runs whose
         turn it is start, workers that froze inside a transaction are cut off. `close_phase` is owed for `steps_due`."""
 
+    async def move_on(self) -> Swept:
+        """What the end of a run lets begin has begun: the part of `sweep` that whoever ended it need not wait for."""
+
 
 class Store(Fleet, Protocol):
     """The whole keeper: the fleet's verbs, plus readers outside any batch."""

@@ -182,3 +182,6 @@ class PostgresStore:
 
     async def sweep(self, lease: float) -> Swept:
         return await upkeep.sweep(self._pool, lease)
+
+    async def move_on(self) -> Swept:
+        return await upkeep.move_on(self._pool)

@@ -45,6 +45,14 @@ async def sweep(pool: Pool, lease: float) -> Swept:
         )
 
 
+async def move_on(pool: Pool) -> Swept:
+    """Executions go on to their next group or end, and runs whose turn it is start."""
+    with translated("move_on"):
+        executions_ended = await advance_executions(pool)
+        started = await start_due_runs(pool)
+        return Swept(runs_started=tuple(started), executions_ended=tuple(executions_ended))
+
+
 async def steps_due(executor: Executor) -> list[tuple[RunId, int]]:
     """(run, ordinal) of each step that may be sealed, closed, failed or followed now, in order of start."""
     rows = await executor.fetch(sql("list_steps_due"))
