@@ -40,6 +40,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     unmet: list[Fault]
     """Faults whose fact never came true."""
     violations: list[Violation]
+    same_state: bool | None
+    """State hash and target files equal those of the undisturbed worker; None where there is none to compare with."""
     repeated_calls: int
     split: int
     """Batches that were split because they were lost too often."""
@@ -109,6 +111,7 @@ class Disturbed:
             blows=striker.blows,
             unmet=[fault for fault in self._faults if fault.number not in met],
             violations=judge(evidence),
+            same_state=None if evidence.peace is None else evidence.outcome == evidence.peace,
             repeated_calls=repeated_calls(evidence),
             split=sum(batch.state == "skipped" for batch in evidence.batches),
             seconds=asyncio.get_running_loop().time() - begun,
@@ -174,12 +177,15 @@ def table(rounds: Sequence[Round]) -> str:
             lines.append(f"{deed:<18}{counts[deed]:>6}{_times([one for one in blows if one.fault.deed is deed])}")
     faults = [blow for blow in blows if blow.fault.deed.is_fault]
     lines += [f"{'all faults':<18}{len(faults):>6}{_times(faults)}", ""]
-    lines.append(f"{'round':<18}{'faults':>6}{'unmet':>10}{'calls again':>12}{'violations':>12}{'seconds':>10}")
+    lines.append(
+        f"{'round':<18}{'faults':>6}{'unmet':>10}{'calls again':>12}{'violations':>12}{'same state':>12}{'seconds':>10}"
+    )
     for one in rounds:
         struck = sum(blow.fault.deed.is_fault for blow in one.blows)
+        same = {None: "-", True: "yes", False: "no"}[one.same_state]
         lines.append(
             f"{one.name:<18}{struck:>6}{len(one.unmet):>10}{one.repeated_calls:>12}{len(one.violations):>12}"
-            f"{one.seconds:>10.1f}"
+            f"{same:>12}{one.seconds:>10.1f}"
         )
     for one in rounds:
         lines += [f"{one.name}: violation of invariant {violation}" for violation in one.violations]
