@@ -46,6 +46,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     split: int
     """Batches that were split because they were lost too often."""
     seconds: float
+    places: dict[str, int]
+    """Place (`sync:flow`) to the batches it had, in all cycles."""
 
 
 async def in_peace(arena: Arena, size: Size) -> Outcome:
@@ -115,6 +117,7 @@ class Disturbed:
             repeated_calls=repeated_calls(evidence),
             split=sum(batch.state == "skipped" for batch in evidence.batches),
             seconds=asyncio.get_running_loop().time() - begun,
+            places=places(evidence),
         )
 
     async def _disturb(self, site: Site, points: Path, striker: Striker) -> Evidence:
@@ -153,6 +156,12 @@ async def _audit(site: Site) -> None:
         await connection.execute(_AUDIT.read_text(encoding="utf-8"))
     finally:
         await connection.close()
+
+
+def places(evidence: Evidence) -> dict[str, int]:
+    """How many batches each place had."""
+    names = {(step.run, step.ordinal): step.name for step in evidence.steps}
+    return Counter(f"{batch.kind}:{names[batch.run, batch.ordinal]}" for batch in evidence.batches)
 
 
 def recoveries(blows: Sequence[Blow], evidence: Evidence) -> None:

@@ -75,6 +75,10 @@ class History(RuleBasedStateMachine):
         held = self.holder(data)
         return held if held is not None and held.led_to is Fate.READY else None
 
+    def worn(self) -> list[Held]:
+        """Holders of batches that must be divided, as far as they know."""
+        return [held for held in self.world.held if held.led_to is not Fate.READY]
+
     @initialize(
         place=PLACES,
         by_hints=st.booleans(),
@@ -210,11 +214,14 @@ class History(RuleBasedStateMachine):
         if held and not self.world.fail(held, jitter, before, counts=counts):
             self.world.held.remove(held)
 
-    @precondition(lambda self: any(held.led_to is not Fate.READY for held in self.world.held))
     @rule(data=st.data())
     def split(self, data: st.DataObject) -> None:
-        held = data.draw(st.sampled_from([one for one in self.world.held if one.led_to is not Fate.READY]))
-        self.world.divide(held)
+        """A batch is divided that has failed too often; where there is none, one fails for the fifth time."""
+        if not (worn := self.worn()) and (held := self.tireless(data)):
+            self.world.fail(held, 0.0, 4, counts=True)
+            worn = self.worn()
+        if worn:
+            self.world.divide(data.draw(st.sampled_from(worn)))
 
     @rule(data=st.data())
     def hand_back(self, data: st.DataObject) -> None:
