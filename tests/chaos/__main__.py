@@ -49,6 +49,8 @@ async def _play(directory: Path, size: Size, seed: int, rounds: int, faults: int
             say(f"{one.name}: {struck} faults in {one.seconds:.1f} s, {len(one.violations)} violations")
             for violation in one.violations:
                 say(f"  {violation}")
+            for fault in one.unmet:
+                say(f"  its fact did not come: {fault}")
     return played
 
 

@@ -40,10 +40,14 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     unmet: list[Fault]
     """Faults whose fact never came true."""
     violations: list[Violation]
+    same_state: bool | None
+    """State hash and target files equal those of the undisturbed worker; None where there is none to compare with."""
     repeated_calls: int
     split: int
     """Batches that were split because they were lost too often."""
     seconds: float
+    places: dict[str, int]
+    """Place (`sync:flow`) to the batches it had, in all cycles."""
 
 
 async def in_peace(arena: Arena, size: Size) -> Outcome:
@@ -109,9 +113,11 @@ class Disturbed:
             blows=striker.blows,
             unmet=[fault for fault in self._faults if fault.number not in met],
             violations=judge(evidence),
+            same_state=None if evidence.peace is None else evidence.outcome == evidence.peace,
             repeated_calls=repeated_calls(evidence),
             split=sum(batch.state == "skipped" for batch in evidence.batches),
             seconds=asyncio.get_running_loop().time() - begun,
+            places=places(evidence),
         )
 
     async def _disturb(self, site: Site, points: Path, striker: Striker) -> Evidence:
@@ -152,6 +158,12 @@ async def _audit(site: Site) -> None:
         await connection.close()
 
 
+def places(evidence: Evidence) -> dict[str, int]:
+    """How many batches each place had."""
+    names = {(step.run, step.ordinal): step.name for step in evidence.steps}
+    return Counter(f"{batch.kind}:{names[batch.run, batch.ordinal]}" for batch in evidence.batches)
+
+
 def recoveries(blows: Sequence[Blow], evidence: Evidence) -> None:
     """Each blow knows how long it took until the struck batch was done, or, where it was done already or none was in
     hand, until the next batch was done that somebody took after the blow."""
@@ -174,12 +186,15 @@ def table(rounds: Sequence[Round]) -> str:
             lines.append(f"{deed:<18}{counts[deed]:>6}{_times([one for one in blows if one.fault.deed is deed])}")
     faults = [blow for blow in blows if blow.fault.deed.is_fault]
     lines += [f"{'all faults':<18}{len(faults):>6}{_times(faults)}", ""]
-    lines.append(f"{'round':<18}{'faults':>6}{'unmet':>10}{'calls again':>12}{'violations':>12}{'seconds':>10}")
+    lines.append(
+        f"{'round':<18}{'faults':>6}{'unmet':>10}{'calls again':>12}{'violations':>12}{'same state':>12}{'seconds':>10}"
+    )
     for one in rounds:
         struck = sum(blow.fault.deed.is_fault for blow in one.blows)
+        same = {None: "-", True: "yes", False: "no"}[one.same_state]
         lines.append(
             f"{one.name:<18}{struck:>6}{len(one.unmet):>10}{one.repeated_calls:>12}{len(one.violations):>12}"
-            f"{one.seconds:>10.1f}"
+            f"{same:>12}{one.seconds:>10.1f}"
         )
     for one in rounds:
         lines += [f"{one.name}: violation of invariant {violation}" for violation in one.violations]

@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.arena import Arena
 from tests.chaos.conftest import SHORT, TOLD
 from tests.chaos.rounds import play_round, table
-from tests.chaos.schedule import Deed, Fault, Stage, schedule
+from tests.chaos.schedule import PASSES, Deed, Fault, Stage, schedule
 from tests.chaos.teeth import BITES
 from tests.fleet.sites import Outcome
 
@@ -30,6 +30,7 @@ async def test_a_disturbed_cycle_violates_no_invariant(arena: Arena, peace: Outc
     played = await play_round(arena, SHORT, _faults(), peace)
     assert played.violations == [], table([played])
     assert sum(blow.fault.deed.is_fault for blow in played.blows) >= 15, table([played])
+    assert {place for place in PASSES if not place.endswith("*")} == played.places.keys()
 
 
 @pytest.mark.timeout(300)

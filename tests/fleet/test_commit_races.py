@@ -246,9 +246,13 @@ _FREEZES_IN_A_RESULT = "wait_event = 'ClientWrite'"
 _BETWEEN = "state = 'idle in transaction'"
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'anabranch-commit/w1' AND "
 _BIG = """
-INSERT INTO mvo (id, type_id, origin_key, doc, provenance)
-SELECT i, (SELECT min(id) FROM object_type), 'k' || i, jsonb_build_object('x', repeat('x', 1000000)), '{}'
-FROM generate_series(101, 148) i
+WITH made AS (
+    INSERT INTO mvo (id, type_id, origin_key, doc, provenance)
+    SELECT i, (SELECT min(id) FROM object_type), 'k' || i, jsonb_build_object('x', repeat('x', 1000000)), '{}'
+    FROM generate_series(101, 148) i
+    RETURNING id, type_id
+)
+INSERT INTO mvo_sync (mvo_id, type_id) SELECT id, type_id FROM made
 """
 _BIG_ONES = [MvoId(n) for n in range(101, 149)]
 

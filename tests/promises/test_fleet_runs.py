@@ -70,7 +70,8 @@ async def test_a_run_past_its_deadline_fails(keeper: FleetKeeper, store: Store) 
 
 async def test_a_run_that_cannot_finish_leads_to_failed(store: Store) -> None:
     run = await start(store, "hr-import")
-    await store.fail_run(run, FailedReason.INCOMPLETE_READ, "the file ends in the middle of a record")
+    claimed = await take(store)
+    await store.fail_run(claimed, FailedReason.INCOMPLETE_READ, "the file ends in the middle of a record")
     await store.sweep(LEASE)
     assert await store.cancel_run(run, "tester") is RunState.FAILED
 

@@ -18,7 +18,7 @@ from tests.promises.fleet_keepers import (
     try_claim,
 )
 
-from anabranch.model.enums import RunKind, RunState, WorkerKind
+from anabranch.model.enums import FailedReason, RunKind, RunState, WorkerKind
 from anabranch.model.errors import ClaimLost
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import ClaimId, WorkerId
@@ -97,7 +97,7 @@ async def test_a_zombie_writes_nothing_after_a_takeover(keeper: FleetKeeper, sto
 
 
 @pytest.mark.behaviour("FLT-4")
-@pytest.mark.parametrize("verb", ["hand_back", "fail", "split", "dead"])
+@pytest.mark.parametrize("verb", ["hand_back", "fail", "split", "dead", "fail_run"])
 async def test_every_write_to_a_batch_carries_the_claim(keeper: FleetKeeper, store: Store, verb: str) -> None:
     await start(store, "hr-import")
     zombie = await take(store)
@@ -108,9 +108,12 @@ async def test_every_write_to_a_batch_carries_the_claim(keeper: FleetKeeper, sto
         "fail": lambda: store.fail(zombie, "late", 1.0, counts=True),
         "split": lambda: store.split(zombie, [NewBatch(n=1, payload={})]),
         "dead": lambda: store.dead(zombie, "late"),
+        "fail_run": lambda: store.fail_run(zombie, FailedReason.CONNECTION, "late"),
     }
     with pytest.raises(ClaimLost):
         await calls[verb]()
+    await keeper.pass_time(LEASE + 1)
+    assert (await take(store, worker="w3")).epoch == 3  # in a run that goes on
 
 
 async def test_an_expired_lease_that_nobody_took_may_commit(keeper: FleetKeeper, store: Store) -> None:

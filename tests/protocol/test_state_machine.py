@@ -8,6 +8,7 @@ the law, so the check has teeth.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -51,6 +52,8 @@ class History(RuleBasedStateMachine):
     epochs: dict[BatchId, int]
     always: ClassVar[str] = ""
     """What the person of every history does, where it is not to be drawn."""
+    told: ClassVar[Counter[str]] = Counter()
+    """What has happened in all histories, before each came to rest."""
 
     def holder(self, data: st.DataObject) -> Held | None:
         """Somebody who believes to hold a batch: whoever takes what is due now, or somebody who took one long ago."""
@@ -61,10 +64,20 @@ class History(RuleBasedStateMachine):
             return world.held[-1] if world.held else None
         return data.draw(st.sampled_from(world.held)) if world.held else None
 
+    def hints(self) -> list[BatchId]:
+        """The hints under way; where there are none, what is due is told first."""
+        if not self.world.bus.hints:
+            self.world.bus.hints += self.world.mark()
+        return self.world.bus.hints
+
     def tireless(self, data: st.DataObject) -> Held | None:
         """A holder whose batch has not failed so often that it must be divided."""
         held = self.holder(data)
         return held if held is not None and held.led_to is Fate.READY else None
+
+    def worn(self) -> list[Held]:
+        """Holders of batches that must be divided, as far as they know."""
+        return [held for held in self.world.held if held.led_to is not Fate.READY]
 
     @initialize(
         place=PLACES,
@@ -85,6 +98,7 @@ class History(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
+            self.told.update(self.world.told)
             self.world.come_to_rest(by_hints=self.by_hints)
             self.a_run_that_is_over_has_left_nothing()
             self.nothing_is_done_twice()
@@ -92,26 +106,34 @@ class History(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ hints
 
-    @precondition(lambda self: self.world.bus.hints)
+    @rule()
+    def publish(self) -> None:
+        """A worker's relay, after a commit."""
+        self.world.bus.hints += self.world.mark()
+
     @rule(data=st.data())
     def drop(self, data: st.DataObject) -> None:
-        self.world.bus.hints.pop(data.draw(st.integers(0, len(self.world.bus.hints) - 1)))
+        if hints := self.hints():
+            hints.pop(data.draw(st.integers(0, len(hints) - 1)))
+            self.world.told["drop"] += 1
 
-    @precondition(lambda self: self.world.bus.hints)
     @rule(data=st.data())
     def duplicate(self, data: st.DataObject) -> None:
-        self.world.bus.hints.append(data.draw(st.sampled_from(self.world.bus.hints)))
+        if hints := self.hints():
+            hints.append(data.draw(st.sampled_from(hints)))
+            self.world.told["duplicate"] += 1
 
-    @precondition(lambda self: self.world.bus.hints)
     @rule()
     def wipe(self) -> None:
+        self.world.told["wipe"] += bool(self.hints())
         self.world.bus.wipe()
 
-    @precondition(lambda self: self.world.bus.hints)
     @rule(data=st.data(), worker=WORKERS, answered=st.booleans())
     def deliver(self, data: st.DataObject, worker: int, answered: bool) -> None:
-        hints = self.world.bus.hints
-        self.world.claim(hints.pop(data.draw(st.integers(0, len(hints) - 1))), worker, answered=answered)
+        if hints := self.hints():
+            batch = hints.pop(data.draw(st.integers(0, len(hints) - 1)))
+            self.world.claim(batch, worker, answered=answered)
+            self.world.told["deliver"] += 1
 
     # ------------------------------------------------------------------ claims
 
@@ -138,7 +160,11 @@ class History(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 3, 7, 31, 300]))
     def expire(self, seconds: int) -> None:
+        live = {
+            row.id for row in self.world.rows.values() if row.lease_until and not claims.expired(row, self.world.now)
+        }
         self.world.now += timedelta(seconds=seconds)
+        self.world.told["expire"] += sum(claims.expired(self.world.rows[one], self.world.now) for one in live)
 
     @rule(data=st.data(), before=st.sampled_from([0, 2, 4]))
     def lose(self, data: st.DataObject, before: int) -> None:
@@ -150,6 +176,7 @@ class History(RuleBasedStateMachine):
     def crash(self, data: st.DataObject) -> None:
         if held := self.holder(data):
             self.world.held.remove(held)
+            self.world.told["crash"] += 1
 
     # ------------------------------------------------------------------ what holders and zombies write
 
@@ -187,11 +214,14 @@ class History(RuleBasedStateMachine):
         if held and not self.world.fail(held, jitter, before, counts=counts):
             self.world.held.remove(held)
 
-    @precondition(lambda self: any(held.led_to is not Fate.READY for held in self.world.held))
     @rule(data=st.data())
     def split(self, data: st.DataObject) -> None:
-        held = data.draw(st.sampled_from([one for one in self.world.held if one.led_to is not Fate.READY]))
-        self.world.divide(held)
+        """A batch is divided that has failed too often; where there is none, one fails for the fifth time."""
+        if not (worn := self.worn()) and (held := self.tireless(data)):
+            self.world.fail(held, 0.0, 4, counts=True)
+            worn = self.worn()
+        if worn:
+            self.world.divide(data.draw(st.sampled_from(worn)))
 
     @rule(data=st.data())
     def hand_back(self, data: st.DataObject) -> None:
@@ -208,6 +238,7 @@ class History(RuleBasedStateMachine):
     def look(self, scheduler: int, acts: bool) -> None:
         """A scheduler finds what is owed, and does it at once or when it comes to it."""
         self.world.look(scheduler)
+        self.world.told["two schedulers"] += all(self.world.duties.values())
         while acts and self.world.duties[scheduler]:
             self.world.act(scheduler)
 
@@ -228,6 +259,7 @@ class History(RuleBasedStateMachine):
     def cancel(self, seconds: int) -> None:
         self.world.now += timedelta(seconds=seconds)
         self.world.run = runs.cancel(self.world.run, self.world.now)
+        self.world.told["cancel"] += 1
 
     @precondition(lambda self: self.person == "pauses" and self.world.run.state in (RunState.RUNNING, RunState.PAUSED))
     @rule(seconds=st.integers(0, 9))
@@ -328,9 +360,20 @@ def _play(examples: int, histories: type[History] = History, **more: Any) -> Non
     )
 
 
+HAPPENS = {
+    *("publish", "deliver", "duplicate", "drop", "wipe"),
+    *("claim", "beat", "expire", "lose", "crash"),
+    *("commit", "zombie commit", "fail", "split"),
+    *("seal", "close", "two schedulers", "cancel"),
+}
+
+
 @pytest.mark.behaviour("FLT-3", "FLT-4", "FLT-5", "FLT-8", "FLT-9", "FLT-10", "FLT-17", "FLT-24")
 def test_no_history_breaks_the_law_and_every_one_comes_to_an_end() -> None:
+    """And nothing that may happen to a fleet is missing from the histories."""
+    History.told.clear()
     _play(200)
+    assert {what for what, times in History.told.items() if times} == HAPPENS, History.told
 
 
 # --- each rule taken away

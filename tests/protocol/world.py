@@ -76,6 +76,8 @@ class World:
         self.errored: Counter[int] = Counter()
         self.order: dict[int, list[int]] = {}
         self.ended: Counter[BatchId] = Counter()
+        self.told: Counter[str] = Counter()
+        """What has really happened, by the name of it: a rule that was drawn may have found nothing to do."""
         self._drawn = 0
         self._open(first)
 
@@ -135,6 +137,7 @@ class World:
         if taken is not before:
             self._given_rightly(before, taken)
             self.put(taken)
+            self.told["claim"] += 1
         if answered:
             self.held.append(Held(taken, worker))
         else:
@@ -155,6 +158,7 @@ class World:
         renewed = claims.renew(self.rows[held.batch], held.claim, self.now, until=runs.last_renewal(self.run))
         if renewed is not None:
             self.put(renewed)
+            self.told["beat"] += 1
 
     def lose(self, held: Held, before: int) -> None:
         """The worker dies or freezes and its lease runs out; the batch may have killed others before."""
@@ -162,6 +166,7 @@ class World:
         if row.claim == held.claim and row.lease_until is not None:
             self.now = max(self.now, row.lease_until)
             self.rows[row.id] = replace(row, losses=max(row.losses, before))
+            self.told["lose"] += 1
 
     # ------------------------------------------------------------------ what a holder writes
 
@@ -180,8 +185,11 @@ class World:
                 row = batches.seal(row, held.claim)
             ended = batches.done(row, held.claim, {"changed": 1}, self.now)
         except ClaimLost:
+            self.told["zombie commit"] += 1
             return False
+        self.told["commit"] += 1
         if row.is_plan:
+            self.told["seal"] += 1
             ordered, start = self.step(row.ordinal).ordered, len(self.planned) + 1
             ranges = []
             for size in sizes:
@@ -223,6 +231,7 @@ class World:
         if fate is Fate.DEAD:
             self.errored.update(objects(row))
         self.put(failed)
+        self.told["fail"] += 1
         held.led_to = fate
         return failed.state is BatchState.LEASED
 
@@ -265,6 +274,7 @@ class World:
         for child in made:
             self.put(child)
         self.put(parent)
+        self.told["split"] += 1
 
     def drive_again(self, batch: BatchId) -> None:
         """An operator has a dead batch of an open step done once more."""
@@ -294,6 +304,7 @@ class World:
                 self.run = runs.fail(self.run, FailedReason.DEAD_BATCHES, "a dead batch", self.now)
             case Verdict.CLOSE:
                 self.steps[ordinal] = barriers.close(step, rows, self.now)
+                self.told["close"] += 1
                 following = barriers.next_ordinal(self.kind, ordinal)
                 if following is None:
                     self.run = runs.end(self.run, RunState.COMPLETED, None, {}, self.now)
@@ -311,16 +322,22 @@ class World:
         if self.run.state is RunState.CANCELLING:
             self.duties[scheduler] += [self.withdraw, self.end]
         self.duties[scheduler] += [lambda ordinal=one: self.close(ordinal) for one in self.steps]  # type: ignore[misc]
+        self.duties[scheduler] += [lambda batch=one: self.bus.hints.append(batch) for one in self.mark()]  # type: ignore[misc]
+
+    def mark(self) -> list[BatchId]:
+        """A relay marks what is due as told, and is about to tell it; or dies before."""
         if self.bus.epoch is None:
             self.bus_epoch += 1
             self.bus.epoch = self.bus_epoch
-        if self.run.state is RunState.RUNNING:
-            for row in list(self.rows.values()):
-                if claims.is_publishable(row, self.now, self.bus_epoch):
-                    self.rows[row.id] = claims.publish(row, self.now, self.bus_epoch)
-                    self.duties[scheduler].append(lambda batch=row.id: self.bus.hints.append(batch))  # type: ignore[misc]
-                elif claims.is_due(row, self.now):
-                    assert row.published_epoch == self.bus_epoch, "a hint lost with its Redis is not repeated"
+        marked = []
+        for row in list(self.rows.values()) if self.run.state is RunState.RUNNING else ():
+            if claims.is_publishable(row, self.now, self.bus_epoch):
+                self.rows[row.id] = claims.publish(row, self.now, self.bus_epoch)
+                self.told["publish"] += 1
+                marked.append(row.id)
+            elif claims.is_due(row, self.now):
+                assert row.published_epoch == self.bus_epoch, "a hint lost with its Redis is not repeated"
+        return marked
 
     def act(self, scheduler: int) -> None:
         """It does the oldest of them, whatever has become of it."""

@@ -207,8 +207,7 @@ class World:
         return True
 
     async def _fail(self, claimed: Claimed, reason: FailedReason, fault: Exception) -> None:
-        await self.store.fail_run(claimed.run, reason, str(fault))
-        await self.store.hand_back(claimed)
+        await self.store.fail_run(claimed, reason, str(fault))
 
     async def _ready(self, version: int) -> Compiled:
         if version not in self._compiled:

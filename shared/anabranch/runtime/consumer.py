@@ -293,13 +293,12 @@ class Consumer:
         self, claimed: Claimed, fault: BaseException, reason: FailedReason = FailedReason.CONNECTION
     ) -> str:
         """A refusal that repeating cannot cure ends the run; the batch goes back and is cancelled with it (EXP-36)."""
-        LOG.error("run %s cannot go on: %s", claimed.run, fault)
         try:
-            await self._store.fail_run(claimed.run, reason, str(fault))
-            await self._store.hand_back(claimed)
+            await self._store.fail_run(claimed, reason, str(fault))
         except (ClaimLost, Retryable) as second:
             LOG.warning("%s", second)
             return "lost"
+        LOG.error("run %s cannot go on: %s", claimed.run, fault)
         return "failed"
 
     async def _divide(self, claimed: Claimed, why: str) -> str:

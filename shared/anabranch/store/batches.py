@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from anabranch.model.changes import Changes
-from anabranch.model.enums import BatchState
+from anabranch.model.enums import BatchState, FailedReason
 from anabranch.model.errors import ClaimLost
 from anabranch.model.fleet import Claimed, NewBatch
 from anabranch.model.identity import CsoId, RunId, SystemId
@@ -111,13 +111,17 @@ async def open_unit(pool: Pool, claimed: Claimed) -> AsyncIterator[PgUnit]:
 
 
 @asynccontextmanager
-async def _fenced(pool: Pool, claimed: Claimed) -> AsyncIterator[tuple[Connection, asyncpg.Record]]:
+async def _fenced(
+    pool: Pool, claimed: Claimed, *, locks_run: bool = False
+) -> AsyncIterator[tuple[Connection, asyncpg.Record]]:
     with translated(f"batch {claimed.batch}"):
         async with pool.acquire() as connection:
             transaction = connection.transaction()
             await transaction.start()
             try:
                 await connection.execute(sql("open_unit"), COMMITTING + claimed.worker)
+                if locks_run:
+                    await connection.execute(sql("lock_run"), claimed.run)
                 yield (
                     connection,
                     _held(await connection.fetchrow(sql("fence_batch"), claimed.batch, claimed.claim), claimed),
@@ -202,6 +206,17 @@ async def insert_batches(
 async def hand_back(pool: Pool, claimed: Claimed) -> None:
     """The batch is ready at once for anybody, and nothing is counted. Raises ClaimLost when it is not ours."""
     async with _fenced(pool, claimed) as (connection, _):
+        await _give_back(connection, claimed, None, 0.0, counted=0, state=BatchState.READY)
+
+
+async def fail_run(pool: Pool, claimed: Claimed, reason: FailedReason, message: str) -> None:
+    """The run of the batch is ending and leads to `failed`, and the batch is ready, to be withdrawn with the others.
+
+    Raises ClaimLost when the batch is not ours: what a zombie saw may have been mended, and whoever holds the batch now
+    tells what becomes of its run. The run is locked before the batch, as everywhere.
+    """
+    async with _fenced(pool, claimed, locks_run=True) as (connection, _):
+        await connection.execute(sql("fail_run"), claimed.run, reason.value, message)
         await _give_back(connection, claimed, None, 0.0, counted=0, state=BatchState.READY)
 
 

@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection, Pool
 
 
-async def fail_run(pool: Pool, run: RunId, reason: FailedReason, message: str) -> None:
-    """An active run is ending and leads to `failed`; any other is left as it is."""
-    with translated("fail the run"):
-        await pool.execute(sql("fail_run"), run, reason.value, message)
-
-
 async def cancel_run(pool: Pool, run: RunId, actor: str, reason: str) -> RunState:
     """A queued run is cancelled, an active one is ending; one that is over stays. Raises Permanent for an unknown."""
     with translated("cancel the run"):

@@ -140,7 +140,7 @@ class MemoryStore(MemoryBarriers):
         now = self.clock()
         for run in self._in_state(RunState.RUNNING, RunState.HELD, RunState.PAUSED):
             if runs.is_overdue(run, now):
-                await self.fail_run(run.id, FailedReason.DEADLINE, "the run did not end by its deadline")
+                self.break_off(run.id, FailedReason.DEADLINE, "the run did not end by its deadline")
         for hold in list(self.tables.holds.values()):
             if hold.state is HoldState.OPEN and hold.expires_at <= now:
                 self.decide_hold(hold.run, HoldState.EXPIRED, "anabranch", "nobody decided in time")

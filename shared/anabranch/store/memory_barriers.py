@@ -268,7 +268,12 @@ class MemoryBarriers(MemoryBatches, Configurations):
 
     # --- the end of a run
 
-    async def fail_run(self, run: RunId, reason: FailedReason, message: str) -> None:
+    async def fail_run(self, claimed: Claimed, reason: FailedReason, message: str) -> None:
+        await self.hand_back(claimed)
+        self.break_off(claimed.run, reason, message)
+
+    def break_off(self, run: RunId, reason: FailedReason, message: str) -> None:
+        """An active run is ending and leads to `failed`; one that is ending or over stays."""
         row = self.tables.runs.get(run)
         if row is not None and row.state is not RunState.QUEUED:
             self.tables.runs.put(run, runs.fail(row, reason, message, self.clock()))

@@ -399,9 +399,9 @@ class Fleet(Protocol):
         `span_ids`: of the next step, of its plan batch, of the attempt when it is taken; missing ones are drawn.
         """
 
-    async def fail_run(self, run: RunId, reason: FailedReason, message: str) -> None:
-        """The run cannot finish (a source that ended early, for example): it is `cancelling` and leads to `failed`.
-        Nothing happens to a run that has ended or is ending."""
+    async def fail_run(self, claimed: Claimed, reason: FailedReason, message: str) -> None:
+        """The batch shows that its run cannot finish (a source that ended early, for example): the run is `cancelling`
+        and leads to `failed`, and the batch goes back as with `hand_back`. A run that is ending is left as it is."""
 
     # --- executions and operators
     async def start_execution(self, name: str, actor: str, now: datetime | None = None) -> ExecutionId:

@@ -145,8 +145,8 @@ class PostgresStore:
     ) -> tuple[Closed, Claimed | None]:
         return await barriers.close_phase(self._pool, run, ordinal, span_ids, take, self.revision)
 
-    async def fail_run(self, run: RunId, reason: FailedReason, message: str) -> None:
-        await endings.fail_run(self._pool, run, reason, message)
+    async def fail_run(self, claimed: Claimed, reason: FailedReason, message: str) -> None:
+        await batches.fail_run(self._pool, claimed, reason, message)
 
     # --- executions and operators
     async def start_execution(self, name: str, actor: str, now: datetime | None = None) -> ExecutionId:
