@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -200,10 +201,14 @@ def test_a_collector_that_takes_nothing_is_complained_of_once_until_it_does_agai
     caplog.set_level(logging.INFO)
     telemetry = start_telemetry("anabranch-scheduler")
     assert isinstance(telemetry, OtlpTelemetry)
+
+    def refused(least: int) -> bool:
+        return collector.refused >= least and telemetry.is_failing("traces")
+
     try:
         for refusals in (3, 5):
             collector.refuses = True
-            emit_until(telemetry, lambda least=refusals: collector.refused >= least and telemetry.is_failing("traces"))
+            emit_until(telemetry, partial(refused, refusals))
             collector.refuses = False
             emit_until(telemetry, lambda: not telemetry.is_failing("traces"))
     finally:
