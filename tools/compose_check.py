@@ -29,12 +29,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import traces_in_jaeger
-
 ROOT: Final = Path(__file__).resolve().parents[1]
 FLEET: Final = ("scheduler", "import-worker", "sync-worker", "export-worker")
 HASHES: Final = re.compile(r"^  (state hash|directory\.ldif|phonebook\.csv) +([0-9a-f]{64})$", re.MULTILINE)
 _CYCLES: Final = 4
+_WHOLE: Final = re.compile(r"^[0-9a-f]{32}: (.+); redelivered (\d+); whole$", re.MULTILINE)
 _CYCLE: Final = re.compile(r"Cycle (\d):")
 _IN_HAND: Final = """
 SELECT b.id, b.claim, s.name, b.total FROM batch b JOIN run_step s ON s.run_id = b.run_id AND s.ordinal = b.ordinal
@@ -296,23 +295,26 @@ def check_prometheus(project: Project) -> None:
 
 def check_jaeger(project: Project) -> None:
     """Jaeger has a whole trace of each cycle, and a link from the batch of the killed worker to its second delivery."""
-    address = project.address("jaeger", 16686)
+    command = (sys.executable, "tools/traces_in_jaeger.py", "--query", project.address("jaeger", 16686))
 
-    def whole() -> list[dict[str, Any]] | None:
+    said = ""
+
+    def whole() -> list[tuple[str, str]] | None:
+        nonlocal said
         try:
-            found = traces_in_jaeger.traces(address, [], minutes=60)
-        except OSError:
+            said = ask(*command)
+        except CheckFailed as fault:  # spans are on their way, or missing
+            said = str(fault)
             return None
-        told = len(found) == _CYCLES and not any(traces_in_jaeger.faults_of(trace) for trace in found)
-        return found if told and any(map(links, found)) else None
+        found = _WHOLE.findall(said)
+        return found if len(found) == _CYCLES and any(again != "0" for _, again in found) else None
 
-    def links(trace: dict[str, Any]) -> int:
-        return sum(bool(traces_in_jaeger.links_of(span)) for span in trace["spans"])
-
-    words = f"Jaeger has {_CYCLES} whole traces, and in one of them a batch that was delivered again"
-    found = until(whole, f"{words} (tools/traces_in_jaeger.py tells what is missing)")
-    spans, again = sum(len(trace["spans"]) for trace in found), sum(map(links, found))
-    say(f"Jaeger has {len(found)} whole traces, one a cycle, with {spans} spans; batches delivered again: {again}")
+    try:
+        found = until(whole, f"Jaeger has {_CYCLES} whole traces, and a batch that was delivered again")
+    except CheckFailed as fault:
+        raise CheckFailed(f"{fault}\n{said}") from None
+    for counted, again in found:
+        say(f"Jaeger has one whole trace: {counted}; delivered again: {again}")
 
 
 def undisturbed(project: Project, people: int) -> dict[str, str]:
