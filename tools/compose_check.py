@@ -2,9 +2,10 @@
 
 The image is built, and the demonstration played twice. Once undisturbed, with one sync worker; once with three, which
 are made four and three again while it goes on, and of which one is killed with a batch in its hands. Both must end in
-the same state and the same target files, hash for hash. The second time Jaeger and Prometheus are there, and must have
-seen every service. Of every container it is looked up that it is not root and cannot write; and in the end nothing
-may be left. A project name of its own keeps all of this apart from a fleet that runs on the same engine.
+the same state and the same target files, hash for hash. The second time Jaeger and Prometheus are there: Jaeger must
+have one whole trace of each cycle, Prometheus figures of every replica. Of every container it is looked up that it is
+not root and cannot write; and in the end nothing may be left. A project name of its own keeps all of this apart from a
+fleet that runs on the same engine.
 
 Needs the standard library only.
 """
@@ -31,6 +32,8 @@ from typing import Any, Final, TypeVar
 ROOT: Final = Path(__file__).resolve().parents[1]
 FLEET: Final = ("scheduler", "import-worker", "sync-worker", "export-worker")
 HASHES: Final = re.compile(r"^  (state hash|directory\.ldif|phonebook\.csv) +([0-9a-f]{64})$", re.MULTILINE)
+_CYCLES: Final = 4
+_WHOLE: Final = re.compile(r"^[0-9a-f]{32}: (.+); redelivered (\d+); whole$", re.MULTILINE)
 _CYCLE: Final = re.compile(r"Cycle (\d):")
 _IN_HAND: Final = """
 SELECT b.id, b.claim, s.name, b.total FROM batch b JOIN run_step s ON s.run_id = b.run_id AND s.ordinal = b.ordinal
@@ -96,21 +99,22 @@ def missing_engine() -> str | None:
 class Project:
     """One fleet of compose.yaml under a name of its own, with volumes of its own."""
 
-    def __init__(self, name: str, profiles: str = "") -> None:
+    def __init__(self, name: str, *profiles: str) -> None:
         self.name = name
-        self._env = {key: value for key, value in os.environ.items() if not key.startswith(("ANABRANCH_", "OTEL_"))}
+        self._options = ["--project-name", name, *(f"--profile={profile}" for profile in profiles)]
+        ours = ("ANABRANCH_", "COMPOSE_", "OTEL_")
+        self._env = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         self._env |= {
             "ANABRANCH_DATA": "data",
             "ANABRANCH_OUT": "out",
             "ANABRANCH_IMAGE": "anabranch:check",
             "ANABRANCH_JAEGER_PORT": "0",
             "ANABRANCH_PROMETHEUS_PORT": "0",
-            "COMPOSE_PROFILES": profiles,
         }
         self._mounted: set[str] = set()
 
     def compose(self, *arguments: str, patience: float = 900.0) -> str:
-        return ask("docker", "compose", "--project-name", self.name, *arguments, env=self._env, patience=patience)
+        return ask("docker", "compose", *self._options, *arguments, env=self._env, patience=patience)
 
     def start(self, sync_workers: int) -> None:
         """Every service is healthy."""
@@ -142,7 +146,7 @@ class Project:
 
     @contextmanager
     def demonstration(self, people: int) -> Iterator[Demonstration]:
-        command = ["docker", "compose", "--project-name", self.name, "run", "--rm", "--no-TTY", "demo"]
+        command = ["docker", "compose", *self._options, "run", "--rm", "--no-TTY", "demo"]
         with subprocess.Popen(  # noqa: S603 - a command of this file
             [*command, "--people", str(people)],
             cwd=ROOT,
@@ -290,22 +294,27 @@ def check_prometheus(project: Project) -> None:
 
 
 def check_jaeger(project: Project) -> None:
-    """Jaeger knows every service, and has a trace in which all of them took part."""
-    address = project.address("jaeger", 16686)
-    wanted = {f"anabranch-{name}" for name in FLEET}
-    until(
-        lambda: wanted <= set((look(f"{address}/api/services") or {}).get("data") or ()), "Jaeger knows every service"
-    )
+    """Jaeger has a whole trace of each cycle, and a link from the batch of the killed worker to its second delivery."""
+    command = (sys.executable, "tools/traces_in_jaeger.py", "--query", project.address("jaeger", 16686))
 
-    def shared_trace() -> dict[str, Any] | None:
-        answer = look(f"{address}/api/traces?service=anabranch-sync-worker&limit=50") or {}
-        for trace in answer.get("data") or ():
-            if {one["serviceName"] for one in trace["processes"].values()} >= wanted:
-                return dict(trace)
-        return None
+    said = ""
 
-    trace = until(shared_trace, "Jaeger has a trace in which every service took part")
-    say(f"Jaeger knows {', '.join(sorted(wanted))}; one trace of all four has {len(trace['spans'])} spans")
+    def whole() -> list[tuple[str, str]] | None:
+        nonlocal said
+        try:
+            said = ask(*command)
+        except CheckFailed as fault:  # spans are on their way, or missing
+            said = str(fault)
+            return None
+        found = _WHOLE.findall(said)
+        return found if len(found) == _CYCLES and any(again != "0" for _, again in found) else None
+
+    try:
+        found = until(whole, f"Jaeger has {_CYCLES} whole traces, and a batch that was delivered again")
+    except CheckFailed as fault:
+        raise CheckFailed(f"{fault}\n{said}") from None
+    for counted, again in found:
+        say(f"Jaeger has one whole trace: {counted}; delivered again: {again}")
 
 
 def undisturbed(project: Project, people: int) -> dict[str, str]:
@@ -363,7 +372,7 @@ def check(people: int) -> None:
     say(f"the image is built ({time.monotonic() - begun:.0f} s)")
     with removed_afterwards(quiet):
         expected = undisturbed(quiet, people)
-    observed = Project(name, profiles="observability")
+    observed = Project(name, "observability")
     with removed_afterwards(observed):
         found = disturbed(observed, people)
     differing = [what for what, digest in expected.items() if found[what] != digest]

@@ -21,6 +21,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encod
 CONTAINERFILE = (ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 FLEET = ("scheduler", "import-worker", "sync-worker", "export-worker")
+TRACES = "traces.anabranch.internal"
 _PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)(?: ; (.+?))? \\$", re.MULTILINE)
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
@@ -82,8 +83,8 @@ def test_a_server_is_in_a_network_without_a_way_out(name: str) -> None:
 
 @of_the_fleet
 def test_the_fleet_starts_when_its_servers_are_healthy_and_the_database_is_prepared(name: str) -> None:
-    conditions = {other: how["condition"] for other, how in SERVICES[name]["depends_on"].items()}
-    assert conditions == {
+    needed = {other: how for other, how in SERVICES[name]["depends_on"].items() if how.get("required", True)}
+    assert {other: how["condition"] for other, how in needed.items()} == {
         "migrate": "service_completed_successfully",
         "postgres": "service_healthy",
         "redis": "service_healthy",
@@ -120,6 +121,46 @@ def test_prometheus_asks_every_service_where_it_answers(name: str) -> None:
     assert name in found["names"]
     assert environment(name)["ANABRANCH_HEALTH_PORT"] == str(found["port"])
     assert (environment(name)["ANABRANCH_HEALTH_HOST"], found["type"]) == ("0.0.0.0", "A")  # noqa: S104 - in its network
+
+
+@pytest.mark.parametrize(
+    ("named", "jaeger_is_there", "sent_to"),
+    [
+        ("", False, ""),
+        ("", True, f"http://{TRACES}:4318/v1/traces"),
+        ("http://collector:4318/v1/traces", True, "http://collector:4318/v1/traces"),
+    ],
+)
+@of_the_fleet
+def test_traces_go_to_the_collector_that_is_named_and_otherwise_to_jaeger_where_it_is(
+    tmp_path: Path, name: str, named: str, jaeger_is_there: bool, sent_to: str
+) -> None:
+    known = TRACES if jaeger_is_there else "nobody"
+    (tmp_path / "getent").write_text(f'#!/bin/sh\ntest "$1 $2" = "hosts {known}"\n', encoding="utf-8")
+    (tmp_path / "getent").chmod(0o755)
+    entrypoint = [word.replace("$$", "$") for word in SERVICES[name]["entrypoint"]]
+    said = subprocess.run(
+        [*entrypoint, "sh", "-c", 'echo "$1 $OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"', "sh", "two words"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": named},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert said.stdout == f"two words {sent_to}\n"
+
+
+@of_the_fleet
+def test_jaeger_is_waited_for_where_its_profile_is_switched_on(name: str) -> None:
+    assert SERVICES[name]["depends_on"]["jaeger"] == {"condition": "service_started", "required": False}
+    assert SERVICES["jaeger"]["networks"]["default"]["aliases"] == [TRACES]
+
+
+def test_the_demonstration_of_a_profile_waits_for_the_fleet_and_the_one_by_hand_starts_nothing() -> None:
+    conditions = {other: how["condition"] for other, how in SERVICES["demonstration"]["depends_on"].items()}
+    assert conditions == dict.fromkeys(FLEET, "service_healthy")
+    assert "depends_on" not in SERVICES["demo"]
+    assert SERVICES["demonstration"]["entrypoint"] == SERVICES["demo"]["entrypoint"]
 
 
 def test_only_the_workers_that_need_files_have_them_and_sources_cannot_be_written() -> None:

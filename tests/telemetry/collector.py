@@ -23,14 +23,19 @@ class Collector:
 
     def __init__(self) -> None:
         self.received: dict[str, list[Any]] = {path: [] for path in _MESSAGES}
-        received = self.received
+        self.refuses = False
+        self.refused = 0
+        received, collector = self.received, self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 message = _MESSAGES[self.path]()
                 message.ParseFromString(self.rfile.read(int(self.headers["Content-Length"])))
-                received[self.path].append(message)
-                self.send_response(200)
+                if collector.refuses:
+                    collector.refused += 1
+                else:
+                    received[self.path].append(message)
+                self.send_response(400 if collector.refuses else 200)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", "0")
                 self.end_headers()

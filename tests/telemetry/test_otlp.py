@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,44 @@ def test_telling_never_waits_for_a_bad_collector(monkeypatch: pytest.MonkeyPatch
             logging.getLogger("anabranch.test").warning("told")
         assert time.monotonic() - started < 30
         telemetry.shutdown(1.0)
+
+
+def test_a_collector_that_takes_nothing_is_complained_of_once_until_it_does_again(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.endpoint}/v1/traces")
+    caplog.set_level(logging.INFO)
+    telemetry = start_telemetry("anabranch-scheduler")
+    assert isinstance(telemetry, OtlpTelemetry)
+
+    def refused(least: int) -> bool:
+        return collector.refused >= least and telemetry.is_failing("traces")
+
+    try:
+        for refusals in (3, 5):
+            collector.refuses = True
+            emit_until(telemetry, partial(refused, refusals))
+            collector.refuses = False
+            emit_until(telemetry, lambda: not telemetry.is_failing("traces"))
+    finally:
+        telemetry.shutdown()
+    told = [one.getMessage() for one in caplog.records if one.name == "anabranch.telemetry.otlp"]
+    assert told == 2 * [
+        "the collector takes no traces; those it does not take are lost",
+        "the collector takes traces again",
+    ]
+    reasons = [one.getMessage() for one in caplog.records if one.name.startswith("opentelemetry.exporter")]
+    assert len(reasons) == 2
+    assert all("400" in reason for reason in reasons)
+
+
+def emit_until(telemetry: Telemetry, fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not fact():
+        assert time.monotonic() < deadline
+        emit(telemetry, new_trace())
+        time.sleep(0.01)
 
 
 def test_telling_after_the_end_does_no_harm(telemetry: Telemetry) -> None:

@@ -61,6 +61,7 @@ _STATUS: Final = {
     SpanStatus.OK: StatusCode.OK,
     SpanStatus.ERROR: StatusCode.ERROR,
 }
+_log: Final = logging.getLogger(__name__)
 _CONSUMERS: Final = frozenset({Span.IMPORT_BATCH, Span.SYNC_BATCH, Span.EXPORT_BATCH})
 
 
@@ -155,6 +156,8 @@ class OtlpTelemetry(LocalTelemetry):
                 threading.Thread(target=_quietly(exporter.give_up), name="giving up", daemon=True).start()
             for thread in threads.values():
                 thread.join(max(0.0, min(until - time.monotonic(), _LAST_WORDS_S)))
+        for _, exporter in self._endings.values():
+            exporter.end()
         return self._ended
 
     def _wait(self, threads: Mapping[str, threading.Thread], until: float) -> bool:
@@ -178,7 +181,7 @@ class OtlpTelemetry(LocalTelemetry):
         exporter = OTLPSpanExporter(timeout=_timeout("TRACES"))
         self._sampler = TracerProvider(resource=self._resource, shutdown_on_exit=False).sampler
         self._spans = BatchSpanProcessor(exporter)
-        self._endings["traces"] = (self._spans.shutdown, _Watched(exporter))
+        self._endings["traces"] = (self._spans.shutdown, _Watched("traces", exporter))
 
     def _start_metrics(self) -> None:
         exporter = OTLPMetricExporter(timeout=_timeout("METRICS"))
@@ -196,7 +199,7 @@ class OtlpTelemetry(LocalTelemetry):
                     self._instruments[metric] = meter.create_histogram(
                         **about, explicit_bucket_boundaries_advisory=DURATION_BOUNDS
                     )
-        self._endings["metrics"] = (provider.shutdown, _Watched(exporter))
+        self._endings["metrics"] = (provider.shutdown, _Watched("metrics", exporter))
 
     def _start_logs(self) -> None:
         exporter = OTLPLogExporter(timeout=_timeout("LOGS"))
@@ -204,7 +207,7 @@ class OtlpTelemetry(LocalTelemetry):
         provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
         self._log_handler = OtlpLogHandler(provider)
         logging.getLogger().addHandler(self._log_handler)
-        self._endings["logs"] = (provider.shutdown, _Watched(exporter))
+        self._endings["logs"] = (provider.shutdown, _Watched("logs", exporter))
 
     def _hand_over(self, metric: Metric, shape: Shape, verb: str, value: float, attributes: dict[str, object]) -> None:
         instrument = self._instruments.get(metric)
@@ -218,18 +221,35 @@ class OtlpTelemetry(LocalTelemetry):
 
 
 class _Watched:
-    """An exporter of which one can ask whether its last export arrived."""
+    """An exporter of which one can ask whether its last export arrived.
 
-    def __init__(self, exporter: Any) -> None:
+    It complains when that begins to fail, with OpenTelemetry's reason, and then not again until one has arrived: a
+    collector that is away for a day is one thing to be told, not ten thousand.
+    """
+
+    def __init__(self, signal: str, exporter: Any) -> None:
         self.failing: bool | None = None
         """None before the first export."""
         self.give_up: Callable[[], object] = exporter.shutdown
+        self._signal = signal
         self._export = exporter.export
         exporter.export = self._watch  # in its place: the three exporters share no class one could derive from
+        self._library = logging.getLogger(type(exporter).__module__)
+        self._library.addFilter(self._is_news)
+
+    def end(self) -> None:
+        self._library.removeFilter(self._is_news)
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        return not self.failing
 
     def _watch(self, *given: Any, **more: Any) -> Any:
         result = self._export(*given, **more)
-        self.failing = result.name != "SUCCESS"
+        before, self.failing = self.failing, result.name != "SUCCESS"
+        if self.failing and not before:
+            _log.warning("the collector takes no %s; those it does not take are lost", self._signal)
+        elif before and not self.failing:
+            _log.info("the collector takes %s again", self._signal)
         return result
 
 
@@ -252,7 +272,7 @@ class _Sources(dict[Teller | None, tuple[Resource, InstrumentationScope]]):
 
 
 class OtlpLogHandler(logging.Handler):
-    """Hands each log record, masked and with its trace, to the collector; OpenTelemetry's own records stay here.
+    """Hands each log record, masked and with its trace, to the collector; records about sending stay here.
 
     A record about a failed export must not become the next export.
     """
@@ -262,7 +282,7 @@ class OtlpLogHandler(logging.Handler):
         self._logger = provider.get_logger("anabranch")
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith(("opentelemetry", "urllib3", "requests")):
+        if record.name.startswith((__name__, "opentelemetry", "urllib3", "requests")):
             return
         try:
             self._logger.emit(self._translated(record))
@@ -341,6 +361,6 @@ def _quietly(ending: Callable[[], object]) -> Callable[[], None]:
         try:
             ending()
         except Exception as error:
-            logging.getLogger(__name__).warning("telemetry did not end cleanly: %s", error)
+            _log.warning("telemetry did not end cleanly: %s", error)
 
     return run
