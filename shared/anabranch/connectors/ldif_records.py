@@ -9,7 +9,6 @@ values are replaced, a cleared attribute is replaced by nothing.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -145,5 +144,5 @@ def _bytes_of(column: Attribute, value: RawValue) -> bytes:
         if column.type is ValueType.BINARY:
             return base64.b64decode(value, validate=True)
         return value.encode()
-    except (binascii.Error, UnicodeEncodeError) as error:
+    except ValueError as error:
         raise Refused(f"{column.name!r} holds a value that cannot be written: {error}") from error
