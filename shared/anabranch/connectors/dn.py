@@ -130,6 +130,11 @@ def key(name: Dn) -> Dn:
     )
 
 
+def folded(name: Dn) -> str:
+    """One text for equal names, another one for any other."""
+    return format_dn(key(name))
+
+
 def is_within(name: Dn, container: Dn) -> bool:
     """True for the container itself and everything below it."""
     depth = len(container)

@@ -19,10 +19,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from anabranch.connectors import dn as names
 from anabranch.connectors import ldif_options, ldif_writing
 from anabranch.connectors.ldif_format import BadRecord, parse_record, split_records
 from anabranch.connectors.ldif_options import CHANGES, CONTENT, LdifOptions, LdifType, read_options, types_of
+from anabranch.connectors.ldif_plain import Place
 from anabranch.connectors.ldif_reading import LdifFileReader, feed_end, url_reader
 from anabranch.connectors.ldif_records import RecordWriter, Refused, rejection
 from anabranch.connectors.options import refuse
@@ -54,6 +54,7 @@ from anabranch.model.enums import WriteGuarantee
 from anabranch.model.errors import AnabranchError, Fault
 
 _OBJECTS_AT_ONCE: Final = 1000
+_BUILT_AHEAD: Final = 10 * _OBJECTS_AT_ONCE
 _DISCOVERED_RECORDS: Final = 1000
 _PARTITION: Final = "ldif"
 
@@ -148,12 +149,12 @@ class LdifConnector:
         return await asyncio.to_thread(feed_end, self._path) if self._options.mode == CHANGES else None
 
     def refusal(self, wanted: TargetObject) -> Rejection | None:
+        if len(self._built) >= _BUILT_AHEAD:
+            self._built.clear()
         try:
             self._built[id(wanted)] = (wanted, self._writers[wanted.object_type].entry(wanted))
         except Refused as refused:
             return rejection(wanted.object_type, wanted.anchor, refused)
-        if len(self._built) > 2 * _OBJECTS_AT_ONCE:
-            self._built.clear()
         return None
 
     async def apply(self, batch: ExportBatch) -> list[Outcome]:
@@ -196,7 +197,7 @@ class LdifConnector:
         return await replace_whole(writer, objects, fence, _OBJECTS_AT_ONCE)
 
 
-_Built = tuple[TargetObject, tuple[names.Dn, bytes]]
+_Built = tuple[TargetObject, tuple[Place, bytes]]
 """An object whose record was made when it was asked whether it could be written, so that it is made once."""
 
 
@@ -225,23 +226,23 @@ class _ContentWriter:
             try:
                 known = self._built.pop(id(wanted), None)
                 if known is not None and known[0] is wanted:
-                    name, data = known[1]
+                    place, data = known[1]
                 else:
-                    name, data = self._writers[wanted.object_type].entry(wanted)
-                self._claim_name(name)
+                    place, data = self._writers[wanted.object_type].entry(wanted)
+                self._claim_name(place)
             except Refused as refused:
                 self._rejected.append(rejection(wanted.object_type, wanted.anchor, refused))
                 continue
-            depth = min(len(name), 0xFFFF)
+            depth = min(place.depth, 0xFFFF)
             self._in_order = self._in_order and (not self._depths or self._depths[-1] <= depth)
             self._depths.append(depth)
             self._lengths.append(len(data))
             self._file.write(data)
 
-    def _claim_name(self, name: names.Dn) -> None:
-        digest = hashlib.blake2b(repr(names.key(name)).encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    def _claim_name(self, place: Place) -> None:
+        digest = hashlib.blake2b(place.key.encode(), digest_size=12).digest()
         if digest in self._names:
-            raise Refused(f"{names.format_dn(name)!r} already names another object", "uniqueness_conflict")
+            raise Refused(f"{place.name!r} already names another object", "uniqueness_conflict")
         self._names.add(digest)
 
     def finish(self, fence: Callable[[], None] | None) -> Receipt:

@@ -9,14 +9,14 @@ values are replaced, a cleared attribute is replaced by nothing.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from anabranch.connectors import dn as names
 from anabranch.connectors import ldif_writing
-from anabranch.connectors.dn import Dn
+from anabranch.connectors.dn import Dn, Rdn
 from anabranch.connectors.ldif_options import LdifType
+from anabranch.connectors.ldif_plain import Place, PlainWriter
 from anabranch.connectors.port import ExportChange, RawValue, Rejection, TargetObject
 from anabranch.model.configuration import Attribute
 from anabranch.model.enums import ExportKind, RowOp, ValueType
@@ -42,14 +42,22 @@ class RecordWriter:
     def __init__(self, kind: LdifType) -> None:
         self._kind = kind
         self._columns = {one.name: one for one in kind.columns}
+        self._classes = next((one.name for one in kind.columns if one.name.lower() == "objectclass"), None)
+        self._plain = PlainWriter(kind)
 
-    def entry(self, wanted: TargetObject) -> tuple[Dn, bytes]:
-        """The parsed name and the content record of an object."""
+    def entry(self, wanted: TargetObject) -> tuple[Place, bytes]:
+        """The place and the content record of an object."""
         text = wanted.identifier or self._name_in(wanted.values)
         if text is None and self._kind.record.anchor == self._kind.dn_attribute:
             text = wanted.anchor
-        name = self._checked(text)
-        return name, ldif_writing.content(str(text), self._attributes(name, wanted.values))
+        place = self._plain.place(text) if text is not None else None
+        if place is None:
+            name = self._checked(text)
+            place = Place(str(text), names.folded(name), len(name), name[0])
+        record = self._plain.record(str(text), place.rdn, wanted.values)
+        if record is None:
+            record = ldif_writing.content(str(text), self._attributes(place.rdn, wanted.values))
+        return place, record
 
     def change(self, change: ExportChange) -> tuple[bytes, str]:
         """The records of a change, possibly none, and the object's name afterwards."""
@@ -57,7 +65,7 @@ class RecordWriter:
             values = {row.attribute: list(row.values) for row in change.rows if row.op in (RowOp.SET, RowOp.ADD)}
             text = change.new_identifier or change.identifier or self._name_in(values)
             name = self._checked(text)
-            return ldif_writing.add(str(text), self._attributes(name, values)), str(text)
+            return ldif_writing.add(str(text), self._attributes(name[0], values)), str(text)
         old = self._checked(change.identifier)
         text = str(change.identifier)
         if change.kind is ExportKind.DELETE:
@@ -103,11 +111,11 @@ class RecordWriter:
             raise Refused(f"{text!r} does not begin with {self._kind.rdn}=, the rdn of its object type")
         return name
 
-    def _attributes(self, name: Dn, values: dict[str, list[RawValue]]) -> Iterable[tuple[str, Sequence[bytes]]]:
+    def _attributes(self, rdn: Rdn, values: dict[str, list[RawValue]]) -> Iterable[tuple[str, Sequence[bytes]]]:
         unknown = sorted(values.keys() - self._kind.record.attributes.keys())
         if unknown:
             raise Refused(f"has values of {', '.join(unknown)}, which its object type does not declare")
-        classes = next((one.name for one in self._kind.columns if one.name.lower() == "objectclass"), None)
+        classes = self._classes
         written = {"objectclass"}
         given = self._encoded(classes, values.get(classes, ())) if classes is not None else []
         lines: list[tuple[str, Sequence[bytes]]] = [
@@ -117,7 +125,7 @@ class RecordWriter:
             if column.name != classes and values.get(column.name):
                 lines.append((column.name, self._encoded(column.name, values[column.name])))
                 written.add(column.name.lower())
-        naming = [(attribute, [value.encode()]) for attribute, value in name[0] if attribute.lower() not in written]
+        naming = [(attribute, [value.encode()]) for attribute, value in rdn if attribute.lower() not in written]
         return [lines[0], *naming, *lines[1:]]
 
     def _encoded(self, name: str, values: Sequence[RawValue]) -> list[bytes]:
@@ -136,5 +144,5 @@ def _bytes_of(column: Attribute, value: RawValue) -> bytes:
         if column.type is ValueType.BINARY:
             return base64.b64decode(value, validate=True)
         return value.encode()
-    except (binascii.Error, UnicodeEncodeError) as error:
+    except ValueError as error:
         raise Refused(f"{column.name!r} holds a value that cannot be written: {error}") from error

@@ -27,6 +27,11 @@ def line(name: str, value: bytes) -> bytes:
         whole = f"{name}: ".encode() + value if value else f"{name}:".encode()
     else:
         whole = f"{name}:: ".encode() + binascii.b2a_base64(value, newline=False)
+    return folded(whole)
+
+
+def folded(whole: bytes) -> bytes:
+    """A line that needs no more than that it is folded and ended."""
     if len(whole) <= WIDTH:
         return whole + b"\n"
     pieces = [whole[:WIDTH]]

@@ -177,8 +177,7 @@ class TargetPicture(msgspec.Struct, frozen=True, gc=False):
 
 class SentPicture(msgspec.Struct, frozen=True, gc=False):
     """A pending export and its object, as far as is needed to record that it was carried out. `rows` are the plain
-    ones, or `sets` as in `TargetPicture`; `entangled` says that there are others, or that the object refers to
-    something."""
+    ones, or `sets` as in `TargetPicture`; `entangled` says that there are others: rows that name an MVO."""
 
     export: ExportId
     version: int

@@ -257,8 +257,7 @@ class MemoryReader(MemoryImportReading):
     async def sent_exports(self, ids: Sequence[ExportId]) -> list[SentPicture]:
         exports = await self.exports(ids)
         csos = {cso.id: cso for cso in await self.csos([one.cso_id for one in exports])}
-        referring = {ref.cso_id for ref in await self.cso_refs(list(csos))}
-        return [_sent(one, csos[one.cso_id], refers=one.cso_id in referring) for one in exports if one.cso_id in csos]
+        return [_sent(one, csos[one.cso_id]) for one in exports if one.cso_id in csos]
 
     async def exports(self, ids: Sequence[ExportId]) -> list[PendingExport]:
         found = (self._tables.exports.get(export_id) for export_id in set(ids))
@@ -279,10 +278,10 @@ class MemoryReader(MemoryImportReading):
         return _by_id(one for one in found if one.id > after)[:limit]
 
 
-def _sent(export: PendingExport, cso: Cso, *, refers: bool) -> SentPicture:
+def _sent(export: PendingExport, cso: Cso) -> SentPicture:
     plain = tuple(row for row in export.rows if row.target_mvo_id is None)
     return SentPicture(
-        export.id, export.version, export.kind, plain, None, refers or len(plain) < len(export.rows),
+        export.id, export.version, export.kind, plain, None, len(plain) < len(export.rows),
         cso.id, cso.type_id, cso.system_id, cso.mvo_id, cso.state, cso.partition, cso.anchor, cso.anchor_hash,
         cso.secondary, cso.secondary_hash, cso.doc, cso.change_seq, cso.link_version,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What became of the exports that a file was written from, recorded page by page, each page under the fence.
 
-Most of them are plain: they left nothing behind, name no other object, and the target vouches for itself. Those are
+Most of them are plain: they leave nothing behind, change no reference, and the target vouches for itself. Those are
 recorded from the little that is needed for it; everything else takes the way that object-by-object targets take.
 """
 
@@ -87,11 +87,13 @@ async def _record_page(
     number: int,
 ) -> None:
     async def load(reader: Reader) -> _Loaded:
-        pictures = await reader.sent_exports(list(versions))
+        if not written.confirmed:
+            return _Loaded([], await load_exports(reader, list(versions), identifiers))
         plain: list[SentPicture] = []
         others: list[ExportId] = []
-        for one in pictures:
-            if written.confirmed and is_plain(one) and not _why_not(task, written, one.export, one):
+        for one in await reader.sent_exports(list(versions)):
+            attributes = task.compiled.object_types[one.type_id][1].attributes
+            if is_plain(one, attributes) and not _why_not(task, written, one.export, one):
                 plain.append(one)
             else:
                 others.append(one.export)

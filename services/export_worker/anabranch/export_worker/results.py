@@ -22,7 +22,7 @@ from anabranch.engine.values import anchor_key
 from anabranch.export_worker.identifiers import Identifiers
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, RefChange
 from anabranch.model.configuration import Attribute
-from anabranch.model.enums import CsoState, ExportKind, ExportState, RowOp, RowState
+from anabranch.model.enums import CsoState, ExportKind, ExportState, RowOp, RowState, ValueType
 from anabranch.model.identity import CsoId, ExportId
 from anabranch.model.objects import Cso, CsoRef, Document, PendingExport, PendingRow, SentPicture
 from anabranch.protocol.claims import export_backoff
@@ -104,14 +104,16 @@ def record_success(
     _tell(changes, cso, export.id, export.kind, _shown(attributes, sent))
 
 
-def is_plain(sent: SentPicture) -> bool:
-    """Whether all of it goes out at once and no reference plays a part: then `record_plain` may record it."""
+def is_plain(sent: SentPicture, attributes: Mapping[str, Attribute]) -> bool:
+    """Whether all of it goes out at once and no reference changes: then `record_plain` may record it."""
     if sent.entangled or sent.kind is ExportKind.DELETE:
         return False
     if sent.sets is not None:
         return True
     for row in sent.rows:
         if row.raw or (row.state is not RowState.STAGED and row.state is not RowState.NOT_CONFIRMED):
+            return False
+        if row.op is RowOp.CLEAR and attributes[row.attr].type is ValueType.REFERENCE:
             return False
     return True
 
