@@ -94,9 +94,7 @@ class Sweep(_Every):
         term = await store.lead(self.around.worker, self._settings.leader_lease_seconds)
         self.around.telemetry.gauge(Metric.LEADER, 0 if term is None else 1)
 
-    def _words(
-        self, telemetry: Telemetry, overview: Overview, swept: Swept
-    ) -> Iterator[Callable[[], Awaitable[None]]]:
+    def _words(self, telemetry: Telemetry, overview: Overview, swept: Swept) -> Iterator[Callable[[], Awaitable[None]]]:
         for run in swept.runs_ended:
             yield partial(run_span, telemetry, overview, run)
         for execution in swept.executions_ended:
