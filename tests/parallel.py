@@ -16,6 +16,8 @@ from xdist.workermanage import WorkerController
 TOGETHER: Final = ("tests/fleet/",)
 LONG: Final = (
     "tests/fleet/",
+    "tests/chaos/test_teeth.py",
+    "tests/chaos/test_chaos.py",
     "tests/runtime/test_local_servers.py",
     "tests/fundamentals/",
     "tests/docs/test_guide.py",

@@ -1,7 +1,7 @@
 """What a round left behind, gathered once everything is still, as plain records to be judged.
 
-Three witnesses that know nothing of each other: the database with the log its triggers kept, the streams, and the
-journal of what the targets were told. The organisation itself is the fourth: it says what must be there.
+Four witnesses that know nothing of each other: the database with the log its triggers kept, the streams, the journal of
+what the targets were told, and a collector of spans. The organisation itself is the fifth: it says what must be there.
 """
 
 from __future__ import annotations
@@ -72,6 +72,9 @@ class Attempt(msgspec.Struct, frozen=True):
     claim: str
     outcome: str | None
     at: float
+    span: str = ""
+    trace: str = ""
+    """Of its execution."""
 
 
 class Bus(msgspec.Struct, frozen=True):
@@ -95,6 +98,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     exporting: int
     bus: Bus
     calls: list[Call]
+    spans: dict[str, str]
+    """Span to its trace, as a collector was told."""
     refused: list[str]
     """What a strict directory would not have taken from the ledger's journals."""
     expected: dict[str, list[str]]
@@ -118,8 +123,11 @@ _BATCHES: Final = """
 SELECT id, run_id AS run, ordinal, worker_kind AS kind, state, producer, epoch, failures, losses FROM batch ORDER BY id
 """
 _ATTEMPTS: Final = """
-SELECT batch_id AS batch, epoch, claim, outcome, extract(epoch FROM started_at)::float8 AS at
-  FROM batch_attempt ORDER BY batch_id, epoch
+SELECT a.batch_id AS batch, a.epoch, a.claim, a.outcome, extract(epoch FROM a.started_at)::float8 AS at,
+       a.span_id AS span, e.trace_id AS trace
+  FROM batch_attempt a
+  JOIN batch b ON b.id = a.batch_id JOIN run r ON r.id = b.run_id JOIN execution e ON e.id = r.execution_id
+ ORDER BY a.batch_id, a.epoch
 """
 _LOG: Final = "SELECT n, tx, at, what, id, sub, was, now, by FROM chaos_log ORDER BY n"
 _ANCHORS: Final = """
@@ -137,6 +145,19 @@ SELECT y.key || ' of active people' AS population, h.anchor
   JOIN system y ON y.id = o.system_id AND y.key IN ('directory', 'ledger')
  WHERE h.doc->>'status' IN ('active', 'leave') ORDER BY 1, 2
 """
+
+
+_SILENT: Final = "SELECT FROM worker WHERE state IN ('running', 'draining') AND NOT (pid = ANY($1)) LIMIT 1"
+
+
+async def the_dead_are_known(site: Site, seconds: float) -> None:
+    """Whoever was killed is listed as lost, and what it had no time to tell is told; or the time for it is over."""
+
+    async def known() -> bool | None:
+        rows = await site.database.ask(_SILENT, [one.pid for one in site.fleet.running()])
+        return None if rows else True
+
+    await site.database.until(known, seconds)
 
 
 async def stillness(site: Site, seconds: float) -> None:
@@ -178,6 +199,7 @@ async def gather(
     peace: Outcome | None,
     exit_codes: dict[str, int | None],
     deserters: dict[str, int],
+    spans: dict[str, str],
 ) -> Evidence:
     """All of it, from a site where nothing moves any more."""
     ask = site.database.ask
@@ -191,6 +213,7 @@ async def gather(
         exporting=exporting[0][0],
         bus=bus_of(site),
         calls=calls(points / "calls.jsonl"),
+        spans=spans,
         refused=Replay(site.directory / "out" / "ledger").refused,
         expected=expected(size),
         found=await _found(site.database, site.directory / "out"),

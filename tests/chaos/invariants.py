@@ -238,6 +238,13 @@ def dead_letters(evidence: Evidence) -> Iterator[str]:
         yield f"batches {dead} are dead, the streams show {evidence.bus.dead}"
 
 
+def traces_whole(evidence: Evidence) -> Iterator[str]:
+    for one in evidence.attempts:
+        if one.outcome == "done" and evidence.spans.get(one.span) != one.trace:
+            told = evidence.spans.get(one.span)
+            yield f"the span of batch {one.batch} was told " + (f"in another trace, {told}" if told else "to nobody")
+
+
 def same_state(evidence: Evidence) -> Iterator[str]:
     if evidence.peace is None:
         return
@@ -262,6 +269,7 @@ JUDGES: Final[dict[int, Callable[[Evidence], Iterator[str]]]] = {
     10: quiescence,
     11: epochs_grow,
     12: dead_letters,
+    13: traces_whole,
     15: same_state,
 }
 """By the number of the invariant; 14, that a fleet without a safeguard is found out, is proved by `test_teeth`."""

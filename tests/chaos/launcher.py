@@ -86,6 +86,8 @@ def disturb_scheduler(points: Points) -> None:
 
     async def swept(self: PostgresStore, lease: float) -> Any:
         found = await sweep(self, lease)
+        if found.workers_lost:
+            points.pass_by("scheduler:sweep", Stage.LOST)
         points.pass_by("scheduler:sweep", Stage.SWEPT)
         return found
 

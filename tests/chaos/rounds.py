@@ -7,7 +7,8 @@ import os
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final
 
 import msgspec
 from tests.chaos.arena import Arena
-from tests.chaos.evidence import Evidence, gather, stillness
+from tests.chaos.evidence import Evidence, gather, stillness, the_dead_are_known
 from tests.chaos.invariants import Violation, judge, repeated_calls
 from tests.chaos.points import arm, begin
 from tests.chaos.schedule import Deed, Fault
@@ -23,6 +24,7 @@ from tests.chaos.site import DisturbedFleet, Site, Size
 from tests.chaos.striking import Blow, Striker
 from tests.chaos.teeth import Tooth
 from tests.fleet.sites import Outcome
+from tests.telemetry.collector import Collector
 
 from anabranch.console.demo.generator import write
 from anabranch.console.local_fleet import Service
@@ -102,7 +104,8 @@ class Disturbed:
         striker = Striker(site, points, self._faults)
         try:
             arm(points, self._faults)
-            evidence = await self._disturb(site, points, striker)
+            with _collected() as collector:
+                evidence = await self._disturb(site, points, striker, collector)
         finally:
             striker.finish()
             await site.remove()
@@ -120,7 +123,7 @@ class Disturbed:
             places=places(evidence),
         )
 
-    async def _disturb(self, site: Site, points: Path, striker: Striker) -> Evidence:
+    async def _disturb(self, site: Site, points: Path, striker: Striker, collector: Collector) -> Evidence:
         fleet = site.fleet
         assert isinstance(fleet, DisturbedFleet)
         fleet.points, fleet.tooth = points, self._tooth
@@ -139,10 +142,28 @@ class Disturbed:
         await stillness(site, self._size.stillness)
         striker.finish()
         await watching
+        await the_dead_are_known(site, self._size.stillness)
         codes = {str(blow.fault): blow.exit_code for blow in striker.blows if blow.fault.deed in _ASKED}
         deserters = dict(striker.deserters)
         await asyncio.to_thread(fleet.stop, drain_seconds=10.0)
-        return await gather(site, points, self._size, self._peace, codes, deserters)
+        spans = {span.span_id.hex(): span.trace_id.hex() for span in collector.spans()}
+        return await gather(site, points, self._size, self._peace, codes, deserters, spans)
+
+
+@contextmanager
+def _collected() -> Iterator[Collector]:
+    """A collector to which every process tells that is started meanwhile."""
+    collector, variable = Collector(), "OTEL_EXPORTER_OTLP_ENDPOINT"
+    before = os.environ.get(variable)
+    os.environ[variable] = collector.endpoint
+    collector.start()
+    try:
+        yield collector
+    finally:
+        collector.stop()
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before
 
 
 _ASKED: Final = frozenset({Deed.TERM, Deed.SCALE_DOWN})

@@ -75,6 +75,8 @@ class Stage(StrEnum):
     """The target has done it; nothing is recorded."""
     MARKED = "marked"
     """Rows are marked as published; no hint was sent."""
+    LOST = "lost"
+    """A sweep has listed a process as lost, and told nothing of what it left behind."""
     SWEPT = "swept"
     """A sweep has named the steps to close; none is closed."""
 

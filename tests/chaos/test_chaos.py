@@ -34,6 +34,17 @@ async def test_a_disturbed_cycle_violates_no_invariant(arena: Arena, peace: Outc
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.behaviour("FLT-25")
+async def test_a_scheduler_that_dies_before_it_has_told_of_the_dead_leaves_no_hole_in_the_trace(arena: Arena) -> None:
+    deaths = [
+        Fault(1, Deed.KILL, "import:import", Stage.COMMITTED, 1),
+        Fault(2, Deed.KILL, "scheduler:sweep", Stage.LOST, 1),
+    ]
+    played = await play_round(arena, TOLD, deaths, None)
+    assert (played.violations, played.unmet) == ([], []), table([played])
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.behaviour("EXP-26", "EXP-27", "FLT-10")
 async def test_a_batch_whose_worker_dies_three_times_after_its_call_is_split_and_tells_nothing_twice(
     arena: Arena,

@@ -5,7 +5,8 @@ told twice is one span, and clocks of machines do not matter. Whoever ends a row
 whoever closes a step, a run or an execution tells that one, in the name of the scheduler, whose book they stand in.
 
 A process that is killed takes along what it had not yet sent. The sweep that finds it gone tells its last attempts
-again in its name, the lost one too that a redelivery links to, and what was closed in those seconds.
+again in its name, the lost one too that a redelivery links to, and what was closed in those seconds. Where the one that
+is gone is a scheduler, it may have been about to do that for others, and theirs are told again as well.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 from anabranch.model.enums import WorkerKind
 from anabranch.model.fleet import Closed, LostWorker
-from anabranch.model.identity import ExecutionId, RunId
+from anabranch.model.identity import ExecutionId, RunId, WorkerId
 from anabranch.protocol.claims import SILENT_LEASES
 from anabranch.store.overview import AttemptLine, ExecutionLine, Overview, RunLine, StepLine
 from anabranch.telemetry.instruments import Metric, Span
@@ -30,6 +31,8 @@ _FINE: Final = frozenset({"done", "split", "handed_back"})
 _UNSENT: Final = timedelta(seconds=10)
 """So long before its last beat may a process have ended something and not yet sent the span: what waits is sent every
 five seconds, and an export may take three."""
+_UNTOLD: Final = timedelta(minutes=1)
+"""So long before the last beat of a scheduler that is gone may others have fallen silent for whom it was to tell."""
 _NAMES: Final = {
     WorkerKind.IMPORT: Span.IMPORT_BATCH,
     WorkerKind.SYNC: Span.SYNC_BATCH,
@@ -118,6 +121,18 @@ async def spans_left_behind(telemetry: Telemetry, overview: Overview, lost: Lost
     """What a process that is gone may have had no time to send is told."""
     if not telemetry.wants_spans:
         return
+    await _in_its_name(telemetry, overview, lost, lease)
+    if lost.kind != "scheduler":
+        return
+    for other in await overview.workers():  # it may have been about to tell what these had left behind
+        if other.state == "lost" and other.worker != lost.worker and other.last_beat > lost.last_beat - _UNTOLD:
+            gone = LostWorker(
+                worker=WorkerId(other.worker), kind=other.kind, version=other.version, last_beat=other.last_beat
+            )
+            await _in_its_name(telemetry, overview, gone, lease)
+
+
+async def _in_its_name(telemetry: Telemetry, overview: Overview, lost: LostWorker, lease: float) -> None:
     service = lost.kind if lost.kind == "scheduler" else f"{lost.kind}-worker"
     teller = Teller(f"anabranch-{service}", lost.worker, lost.version)
     since = lost.last_beat - _UNSENT

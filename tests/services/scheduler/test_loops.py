@@ -99,6 +99,29 @@ async def test_a_sweep_ends_a_cancelled_run_once_nobody_holds_a_batch_of_it(benc
     assert bench.store.tables.runs[run].state is RunState.CANCELLED
 
 
+@pytest.mark.behaviour("FLT-25")
+async def test_a_run_that_ended_is_told_though_postgresql_was_away_when_it_was_to_be_told(bench: Bench) -> None:
+    asked: list[RunId] = []
+
+    class Away(Overseen):
+        async def run(self, run: RunId) -> None:
+            asked.append(run)
+            if len(asked) == 1:
+                raise Retryable("the server is away")
+
+    run = await bench.start("hr-import")
+    await bench.store.cancel_run(run, "tester")
+    around = _around(bench)
+    bench.store.overview = Away()  # type: ignore[attr-defined]
+    sweep = Sweep(around, SETTINGS)
+    with pytest.raises(Retryable):
+        await sweep.round()
+    assert bench.store.tables.runs[run].state is RunState.CANCELLED
+    await sweep.round()
+    await sweep.round()
+    assert asked == [run, run]
+
+
 async def test_two_schedulers_have_one_leader_and_the_other_takes_over_when_its_lease_ends(bench: Bench) -> None:
     first, second = Sweep(_around(bench, "a"), SETTINGS), Sweep(_around(bench, "b"), SETTINGS)
     for sweep in (first, second, first):

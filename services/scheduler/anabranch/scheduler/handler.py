@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 from anabranch.bus.port import Bus, BusUnavailable, DeadLetter
 from anabranch.model.enums import WorkerKind
@@ -71,30 +73,35 @@ class Sweep(_Every):
     def __init__(self, around: Surroundings, settings: Settings) -> None:
         super().__init__(around, settings.sweep_seconds)
         self._settings = settings
+        self._untold: list[Callable[[], Awaitable[None]]] = []
+        """What happened once and is to be told, also when PostgreSQL goes away in the middle of a round."""
 
     async def round(self) -> None:
         store = self.around.store
         await self._lead(store)
         swept = await store.sweep(self._settings.lease_seconds)
+        self._untold += self._words(self.around.telemetry, store.overview, swept)
         for run, ordinal in swept.steps_due:
             ids = [secrets.token_hex(8) for _ in range(3)]
             closed, _ = await store.close_phase(run, ordinal, ids, None)
             if closed.closed:
                 await self.around.reporter.step_closed(closed)
-        await self._tell(self.around.telemetry, store.overview, swept)
+        while self._untold:
+            await self._untold[0]()
+            del self._untold[0]
 
     async def _lead(self, store: Store) -> None:
         term = await store.lead(self.around.worker, self._settings.leader_lease_seconds)
         self.around.telemetry.gauge(Metric.LEADER, 0 if term is None else 1)
 
-    async def _tell(self, telemetry: Telemetry, overview: Overview, swept: Swept) -> None:
+    def _words(self, telemetry: Telemetry, overview: Overview, swept: Swept) -> Iterator[Callable[[], Awaitable[None]]]:
         for run in swept.runs_ended:
-            await run_span(telemetry, overview, run)
+            yield partial(run_span, telemetry, overview, run)
         for execution in swept.executions_ended:
-            await execution_span(telemetry, overview, execution)
+            yield partial(execution_span, telemetry, overview, execution)
         for lost in swept.workers_lost:
             LOG.warning("%s has fallen silent; others have taken over what it held", lost.worker)
-            await spans_left_behind(telemetry, overview, lost, self._settings.lease_seconds)
+            yield partial(spans_left_behind, telemetry, overview, lost, self._settings.lease_seconds)
         if swept.backends_ended:
             LOG.warning("%d transactions of workers that froze were cut off", swept.backends_ended)
 
