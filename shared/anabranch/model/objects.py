@@ -157,12 +157,14 @@ class PendingExport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 class TargetPicture(msgspec.Struct, frozen=True, gc=False):
     """One object of a target and what waits for it, as far as a file is written from it. `known`: the target has it.
+    Rows that name an MVO are missing where they were not asked for.
 
     Where all that waits are single values that were never sent, as for most creates, they stand in `sets`, in order of
     their rows, and `rows` is empty.
     """
 
     id: CsoId
+    type_id: TypeId
     anchor: str | None
     known: bool
     secondary: str | None

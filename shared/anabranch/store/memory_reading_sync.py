@@ -241,15 +241,18 @@ class MemoryReader(MemoryImportReading):
     async def counted_exports(self, system: SystemId, run: RunId, *, under_way: bool = False) -> array[int]:
         return array("q", [one for one, _, _ in await self.executable_exports(system, run, under_way=under_way)])
 
-    async def target_objects(self, ids: Sequence[CsoId]) -> list[TargetPicture]:
+    async def target_objects(self, ids: Sequence[CsoId], *, naming: bool = True) -> list[TargetPicture]:
         exports = {one.cso_id: one for one in await self.exports_of(ids)}
         found = [(cso, exports.get(cso.id)) for cso in await self.csos(ids)]
         return [
-            TargetPicture(cso.id, cso.anchor, cso.anchor_hash is not None, cso.secondary, cso.state, cso.doc)
+            TargetPicture(
+                cso.id, cso.type_id, cso.anchor, cso.anchor_hash is not None, cso.secondary, cso.state, cso.doc
+            )
             if one is None
             else TargetPicture(
-                cso.id, cso.anchor, cso.anchor_hash is not None, cso.secondary, cso.state, cso.doc,
-                one.id, one.version, one.kind, one.rows,
+                cso.id, cso.type_id, cso.anchor, cso.anchor_hash is not None, cso.secondary, cso.state, cso.doc,
+                one.id, one.version, one.kind,
+                tuple(row for row in one.rows if naming or row.target_mvo_id is None),
             )
             for cso, one in found
         ]  # fmt: skip

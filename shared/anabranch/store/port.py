@@ -262,8 +262,9 @@ class Reader(Protocol):
     async def count_listed(self, run: RunId, point: GuardPoint) -> int:
         """How many operations are listed there (neither held nor dropped)."""
 
-    async def target_objects(self, ids: Sequence[CsoId]) -> list[TargetPicture]:
-        """These CSOs, each with its pending export where it has one; in any order."""
+    async def target_objects(self, ids: Sequence[CsoId], *, naming: bool = True) -> list[TargetPicture]:
+        """These CSOs, each with its pending export where it has one; in any order. Without `naming` rows that name an
+        MVO are left out."""
 
     async def sent_exports(self, ids: Sequence[ExportId]) -> list[SentPicture]:
         """Pending exports with their CSOs, by id of the export."""

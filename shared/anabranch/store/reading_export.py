@@ -35,9 +35,9 @@ class ExportReading:
         statement = executable_set("pack_counted_exports", under_way=under_way)
         return unpacked(await self._connection.fetchval(statement, system, run))
 
-    async def target_objects(self, ids: Sequence[CsoId]) -> list[TargetPicture]:
+    async def target_objects(self, ids: Sequence[CsoId], *, naming: bool = True) -> list[TargetPicture]:
         rows = await self._connection.fetch(sql("read_target_objects"), ids)
-        named = await self._naming_rows([row[6] for row in rows if row[6] is not None])
+        named = await self._naming_rows([row[7] for row in rows if row[7] is not None]) if naming else {}
         return [target_picture_of(row, named) for row in rows]
 
     async def sent_exports(self, ids: Sequence[ExportId]) -> list[SentPicture]:

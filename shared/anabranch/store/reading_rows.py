@@ -86,15 +86,15 @@ def _plain_rows(text: str) -> tuple[tuple[PendingRow, ...], Document | None]:
 
 def target_picture_of(row: asyncpg.Record, naming: Mapping[ExportId, list[PendingRow]]) -> TargetPicture:
     """What a row of `read_target_objects` shows."""
-    cso, anchor, known, secondary, state, doc, export, version, kind, text = row
+    cso, type_id, anchor, known, secondary, state, doc, export, version, kind, text = row
     if export is None:
-        return TargetPicture(cso, anchor, known, secondary, CSO_STATES[state], doc)
+        return TargetPicture(cso, type_id, anchor, known, secondary, CSO_STATES[state], doc)
     if export in naming:
         rows, sets = (*_ROWS.decode(text), *naming[export]), None
     else:
         rows, sets = _plain_rows(text)
     return TargetPicture(
-        cso, anchor, known, secondary, CSO_STATES[state], doc, export, version, _EXPORT_KINDS[kind], rows, sets
+        cso, type_id, anchor, known, secondary, CSO_STATES[state], doc, export, version, _EXPORT_KINDS[kind], rows, sets
     )
 
 

@@ -39,7 +39,7 @@ async def write_exports(connection: Connection, changes: Changes) -> None:
     await _add_values(connection, changes.exports)
     if changes.arrived:
         systems, mvos = zip(*changes.arrived, strict=True)
-        await connection.execute(sql("wake_exports"), list(systems), list(mvos))
+        await connection.execute(sql("wake_exports"), list(systems), list(mvos), sorted(set(systems)))
 
 
 def _fields(export: PendingExport) -> tuple[Any, ...]:

@@ -35,9 +35,11 @@ async def lock_rows(connection: Connection, changes: Changes) -> tuple[Moved, fr
         *changes.gone_csos,
     }
     if cso_ids or changes.joined_csos or changes.gone_mvos:
-        rows = await connection.fetch(
-            sql("lock_csos"), sorted(cso_ids), changes.gone_csos, changes.joined_csos, changes.gone_mvos
-        )
+        concerned = (changes.gone_csos, changes.joined_csos, changes.gone_mvos)
+        if any(concerned):
+            rows = await connection.fetch(sql("lock_csos"), sorted(cso_ids), *concerned)
+        else:
+            rows = await connection.fetch(sql("lock_given_csos"), sorted(cso_ids))
         csos = {row[0]: (row[1], row[2]) for row in rows}
         placed = [row[0] for row in rows if row[3] is not None]
     export_ids = {*changes.expect_exports, *changes.gone_exports, *(one.id for one in changes.exports if one.version)}

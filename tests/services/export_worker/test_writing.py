@@ -111,6 +111,24 @@ async def test_a_reference_to_somebody_without_an_account_waits_and_is_sent_when
     assert await world.exports() == []
 
 
+@pytest.mark.behaviour("EXP-29")
+async def test_a_target_that_vouches_for_itself_keeps_references_until_they_are_cleared(any_world: World) -> None:
+    world = any_world
+    world.plan["systems"]["directory"]["options"]["self-confirming"] = True
+    await world.apply()
+    world.people("p1,Ann,Sales", "p2,Bob,Sales,,p1")
+    await steps(world, "import", "sync", "export")
+    world.people("p1,Ann,Sales", "p2,Bea,Sales,,p1")
+    await steps(world, "import", "sync", "export")
+    bea = world.target()["p2"]
+    assert (bea["cn"], bea["manager"]) == (["Bea"], ["uid=p1,ou=people,dc=x"])
+    for somebody in ("p1,Ann,Sales", "p1,Anna,Sales"):  # the file is written anew from what was recorded
+        world.people(somebody, "p2,Bea,Sales,,")
+        await steps(world, "import", "sync", "export")
+        assert "manager" not in world.target()["p2"]
+    assert await world.exports() == []
+
+
 @pytest.mark.behaviour("EXP-22")
 async def test_a_rename_takes_the_references_to_it_along(world: World) -> None:
     world.plan["rules"]["account"]["mappings"]["dn"] = flow(

@@ -33,24 +33,31 @@ class Identifiers:
 
     async def learn(self, reader: Reader, refs: Iterable[CsoRef], rows: Iterable[PendingRow]) -> None:
         """Whatever these references and pending rows lead to is known afterwards."""
-        if len(self._by_cso) > _REMEMBERED:
-            self._by_cso.clear()
-            self._by_mvo.clear()
+        self._forget()
         mvos = {
             row.target_mvo_id for row in rows if row.target_mvo_id is not None and row.target_mvo_id not in self._by_mvo
         }
-        csos = [cso for cso in await reader.links(sorted(mvos)) if cso.system_id == self._system] if mvos else []
-        wanted = sorted(
-            {ref.target_cso_id for ref in refs if ref.target_cso_id is not None}
-            - self._by_cso.keys()
-            - {cso.id for cso in csos}
-        )
-        csos += await reader.csos(wanted) if wanted else []
-        pending = {one.cso_id: one for one in await reader.exports_of([cso.id for cso in csos])} if csos else {}
-        for cso in csos:
-            self._by_cso[cso.id] = self._identifier(cso, pending.get(cso.id))
-            if cso.mvo_id is not None:
-                self._by_mvo[cso.mvo_id] = cso.id
+        joined = [one for one in await reader.connectors(sorted(mvos)) if one.system_id == self._system] if mvos else []
+        self._by_mvo.update({one.mvo_id: one.cso_id for one in joined})
+        wanted = {ref.target_cso_id for ref in refs if ref.target_cso_id is not None}
+        wanted.update(one.cso_id for one in joined)
+        wanted -= self._by_cso.keys()
+        if wanted:
+            self._keep(await reader.target_objects(sorted(wanted), naming=False))
+
+    def know(self, pictures: Iterable[TargetPicture]) -> None:
+        """The identifiers of objects that have been read anyway."""
+        self._forget()
+        self._keep(pictures)
+
+    def _forget(self) -> None:
+        if len(self._by_cso) > _REMEMBERED:
+            self._by_cso.clear()
+            self._by_mvo.clear()
+
+    def _keep(self, pictures: Iterable[TargetPicture]) -> None:
+        for one in pictures:
+            self._by_cso[one.id] = self._identifier(one)
 
     def of_cso(self, cso: CsoId) -> str | None:
         """The object's identifier after this run; None when the target does not have it."""
@@ -62,13 +69,19 @@ class Identifiers:
         name = self._by_cso.get(cso) if cso is not None else None
         return (cso, name) if cso is not None and name is not None else None
 
-    def _identifier(self, cso: Cso, export: PendingExport | None) -> str | None:
-        counted = export if export is not None and export.id in self._counted else None
-        if counted is not None and counted.kind is ExportKind.DELETE:
+    def _identifier(self, one: TargetPicture) -> str | None:
+        carries = one.export is not None and one.export in self._counted
+        if carries and one.kind is ExportKind.DELETE:
             return None
-        if cso.state is CsoState.PENDING_PROVISIONING and cso.anchor_hash is None and counted is None:
+        if one.state is CsoState.PENDING_PROVISIONING and not one.known and not carries:
             return None
-        return identifier_of(self._task, cso, counted)
+        record, doc = self._task.compiled.object_types[one.type_id][1], one.doc
+        if carries and one.sets is not None:
+            name = record.secondary or record.anchor
+            doc = one.sets if one.sets.get(name) is not None else doc
+        elif carries:
+            doc = apply_rows(doc, staged_rows(one.rows), record.attributes)
+        return identifier_in(record, one, doc)
 
 
 def identifier_of(task: Task, cso: Cso, export: PendingExport | None) -> str | None:

@@ -220,14 +220,15 @@ def reference_deltas(
     refs: Sequence[CsoRef], sent: Sequence[PendingRow], identifiers: Identifiers
 ) -> list[ReferenceDelta]:
     """What the sent reference rows change in an object's references, by attribute."""
+    naming = [row for row in sent if row.target_mvo_id is not None or row.raw or row.op is RowOp.CLEAR]
+    if not naming:
+        return []
     held: dict[str, list[CsoRef]] = {}
     for ref in refs:
         held.setdefault(ref.attr, []).append(ref)
     add: dict[str, dict[str, CsoId]] = {}
     remove: dict[str, set[str]] = {}
-    for row in sent:
-        if row.target_mvo_id is None and not row.raw and row.op is not RowOp.CLEAR:
-            continue
+    for row in naming:
         if (row.op is RowOp.CLEAR or row.op is RowOp.SET) and held.get(row.attr):
             remove.setdefault(row.attr, set()).update(ref.raw for ref in held[row.attr])
         if row.op is RowOp.REMOVE:

@@ -18,7 +18,7 @@ from anabranch.export_worker.identifiers import Identifiers, identifier_in
 from anabranch.export_worker.loading import Counted, raw_values
 from anabranch.export_worker.results import reference_deltas, resolvable
 from anabranch.model.configuration import ObjectType
-from anabranch.model.enums import CsoState, ExportKind, RowOp
+from anabranch.model.enums import CsoState, ExportKind, ValueType
 from anabranch.model.identity import CsoId, MvoId, TypeId
 from anabranch.model.objects import CsoRef, PendingRow, TargetPicture
 from anabranch.runtime.connecting import open_connector
@@ -71,6 +71,11 @@ class _Writer:
         self._target = target
         self._identifiers = identifiers
         self._written = written
+        self._has_references = any(
+            attribute.type is ValueType.REFERENCE
+            for record in task.compiled.system_of(task.claimed).object_types.values()
+            for attribute in record.attributes.values()
+        )
 
     async def objects(self) -> AsyncIterator[TargetObject]:
         """Every object of the target, type by type in declared order, in anchor order within a type."""
@@ -109,6 +114,8 @@ class _Writer:
                 if one is not None
             ]
             rows = [row for one in page if one.carries for row in one.picture.rows if row.target_mvo_id is not None]
+            if self._has_references:
+                self._identifiers.know(by_id.values())
             if refs or rows:
                 await self._identifiers.learn(reader, [ref for some in refs.values() for ref in some], rows)
         return [one for one in page if self._belongs(one)]
@@ -158,8 +165,6 @@ class _Writer:
         sent: Sequence[PendingRow] = ()
         if carries and picture.sets is not None:
             doc = {**doc, **picture.sets}
-            if candidate.refs:
-                sent = [PendingRow(attr, RowOp.SET, value) for attr, value in picture.sets.items()]
         elif carries:
             sent = resolvable(picture.rows, self._identifiers)[0]
             doc = apply_rows(doc, sent, record.attributes)
@@ -181,7 +186,10 @@ class _Writer:
         """The identifiers of every reference attribute once the rows took effect, under today's names."""
         names: dict[str, dict[str, CsoId | None]] = {}
         for ref in candidate.refs:
-            names.setdefault(ref.attr, {})[ref.raw] = ref.target_cso_id
+            if ref.attr in names:
+                names[ref.attr][ref.raw] = ref.target_cso_id
+            else:
+                names[ref.attr] = {ref.raw: ref.target_cso_id}
         for delta in reference_deltas(candidate.refs, sent, self._identifiers):
             held = names.setdefault(delta.attr, {})
             for raw in delta.gone:

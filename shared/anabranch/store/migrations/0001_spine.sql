@@ -472,6 +472,7 @@ CREATE TABLE pending_export (
     version        integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 80);
 CREATE INDEX pending_export_system ON pending_export (system_id, state, id);
+CREATE INDEX pending_export_waiting ON pending_export (system_id) WHERE waiting;
 
 -- Rows of reference attributes: they name the MVO referred to, a removal also the identifier the target knows.
 CREATE TABLE pe_value (
