@@ -8,6 +8,7 @@ unique value nobody has drawn yet are proposed for `reserve`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -30,6 +31,8 @@ DRAW = "draw"
 Draw = Callable[[Cso, str, tuple[str, ...]], str]
 Wishes = list[tuple[str, tuple[str, ...]]]
 """What an evaluation would like to draw: the name of the unique value, and its candidates, best first."""
+_HINTED: Final = 6
+"""How many candidates a proposal names: more are seldom tried, and are looked up when they are."""
 
 
 async def plan_flow(task: Task) -> None:
@@ -270,8 +273,7 @@ def _write_link(
         "settled_in": loaded.settling,
     }
     if outcome.owes_draw:
-        limits = task.compiled.unique_values
-        body = {name: list(offered[: limits[name].max_candidates]) for name, offered in wishes}
+        body = {name: list(offered[:_HINTED]) for name, offered in wishes}
         changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), body))
         changes.links.append(relinked(cso, **owed))
         return

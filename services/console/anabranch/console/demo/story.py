@@ -126,7 +126,8 @@ class _Story:
             self._write(stage, third)
         with self._stage.fleet(sync_workers=2) as fleet:
             self._third_week(fleet, copy, week)
-            self._fourth_week()
+        self._compare(copy)
+        self._fourth_week()
 
     def _write(self, stage: Stage, organisation: Organisation) -> None:
         write(organisation, stage.data)
@@ -181,7 +182,6 @@ class _Story:
             f"sync worker, in {undisturbed.seconds:.1f} s:"
         )
         self._traces.append(("3, undisturbed", undisturbed.trace_id))
-        self._compare(copy)
 
     async def _both(self, fleet: LocalFleet, copy: Stage) -> tuple[CycleResult, Killing, CycleResult]:
         """The week in which a worker is killed, and the undisturbed one, both seen from the same instant."""
@@ -225,9 +225,11 @@ class _Story:
         from anabranch.store.databases import count_writes
 
         self._showing.title("Cycle 4: nothing has changed")
+        # No fleet is connected: PostgreSQL's figures of what a connection wrote are complete when it has ended.
         before = asyncio.run(count_writes(self._stage.database_url))
         files = {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in self._stage.target_files()}
-        self._cycle("4, nothing new")
+        with self._stage.fleet(sync_workers=2):
+            self._cycle("4, nothing new")
         after = asyncio.run(count_writes(self._stage.database_url))
         written = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
         touched = {name: count for name, count in written.items() if name not in _BOOKKEEPING}
