@@ -91,14 +91,14 @@ class Stage:
         return self.directory / "out"
 
     def fleet(self, *, sync_workers: int) -> LocalFleet:
-        """A ready fleet of this stage: one scheduler, one import and one export worker, and so many sync workers."""
+        """A fleet of this stage that has been started: one scheduler, one import and one export worker, and so many
+        sync workers. Before they are ready there is time for something else; `wait_ready` comes after it."""
         fleet = LocalFleet(self.directory, self.surroundings, logs=self._logs)
         try:
             fleet.add(Service.SCHEDULER)
             fleet.add(Service.IMPORT)
             fleet.add(Service.SYNC, sync_workers)
             fleet.add(Service.EXPORT)
-            fleet.wait_ready()
         except BaseException:
             fleet.stop(drain_seconds=2.0)
             raise

@@ -110,24 +110,29 @@ class _Story:
         self._hash = ""
 
     def play(self) -> None:
-        first = found(self._wish.people, self._wish.seed)
-        self._write(self._stage, first)
         self._stage.out.mkdir()
         version = asyncio.run(self._stage.prepare())
         self._showing.say(f"configuration revision {version}; fleet: 1 scheduler, 1 import, 2 sync, 1 export worker")
-        with self._stage.fleet(sync_workers=2):
+        with self._stage.fleet(sync_workers=2) as fleet:
+            first = found(self._wish.people, self._wish.seed)
+            self._write(self._stage, first)
+            fleet.wait_ready()
             self._showing.title("Cycle 1: everything is new")
             self._cycle("1, everything new")
             second = self._second_week(first)
-        third, week = self._week(second, 3, new_phones=0.08)
         asyncio.run(self._stage.cut_syncs(SMALL_BATCH))
         copy = self._copy()
-        for stage in (self._stage, copy):
-            self._write(stage, third)
-        with self._stage.fleet(sync_workers=2) as fleet:
+        with self._stage.fleet(sync_workers=2) as fleet, copy.fleet(sync_workers=1) as other:
+            third, week = self._week(second, 3, new_phones=0.08)
+            for stage in (self._stage, copy):
+                self._write(stage, third)
+            for one in (fleet, other):
+                one.wait_ready()
             self._third_week(fleet, copy, week)
-        self._compare(copy)
-        self._fourth_week()
+        with self._stage.fleet(sync_workers=2) as fleet:
+            self._compare(copy)
+            fleet.wait_ready()
+            self._fourth_week()
 
     def _write(self, stage: Stage, organisation: Organisation) -> None:
         write(organisation, stage.data)
@@ -170,8 +175,7 @@ class _Story:
 
     def _third_week(self, fleet: LocalFleet, copy: Stage, week: Week) -> None:
         self._showing.title(f"Cycle 3: {told(week)}; and a sync worker is killed in the middle of a batch")
-        with copy.fleet(sync_workers=1):
-            result, killing, undisturbed = asyncio.run(self._both(fleet, copy))
+        result, killing, undisturbed = asyncio.run(self._both(fleet, copy))
         self._keep("3, a worker killed", result)
         self._showing.say(
             f"  {killing.worker} was killed with batch {killing.batch} (step {killing.step}, "
@@ -225,11 +229,10 @@ class _Story:
         from anabranch.store.databases import count_writes
 
         self._showing.title("Cycle 4: nothing has changed")
-        # No fleet is connected: PostgreSQL's figures of what a connection wrote are complete when it has ended.
+        # The fleet of the third week has ended: only then are PostgreSQL's figures of what it wrote complete.
         before = asyncio.run(count_writes(self._stage.database_url))
         files = {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in self._stage.target_files()}
-        with self._stage.fleet(sync_workers=2):
-            self._cycle("4, nothing new")
+        self._cycle("4, nothing new")
         after = asyncio.run(count_writes(self._stage.database_url))
         written = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
         touched = {name: count for name, count in written.items() if name not in _BOOKKEEPING}
