@@ -23,7 +23,7 @@ from tests.promises.fleet_keepers import (
 
 from anabranch.model.enums import FailedReason, GuardPoint, RunKind, RunState, WorkerKind
 from anabranch.model.errors import ClaimLost, Permanent
-from anabranch.model.fleet import Swept
+from anabranch.model.fleet import NewBatch, Swept
 from anabranch.model.identity import RunId
 from anabranch.protocol.steps import STEPS
 from anabranch.store.port import Store
@@ -74,6 +74,29 @@ async def test_a_run_that_cannot_finish_leads_to_failed(store: Store) -> None:
     await store.fail_run(claimed, FailedReason.INCOMPLETE_READ, "the file ends in the middle of a record")
     await store.sweep(LEASE)
     assert await store.cancel_run(run, "tester") is RunState.FAILED
+
+
+# --- batches that wait for one another
+
+
+@pytest.mark.behaviour("SYN-66")
+async def test_in_an_ordered_step_those_batches_wait_that_say_so(keeper: FleetKeeper, store: Store) -> None:
+    run = await start(store, "hr-sync")
+    settle = [step.name for step in STEPS[RunKind.DELTA_SYNC]].index("match.settle") + 1
+    for ordinal in range(1, settle):
+        await pass_step(store, run, ordinal, SYNC)
+    claimed = await take(store, SYNC)
+    async with store.unit(claimed) as unit:
+        await unit.add_batches([NewBatch(n=n, payload={}, total=1, waits_for_previous=n == 4) for n in (1, 2, 3, 4)])
+        await unit.seal()
+        await unit.done({})
+    assert await keeper.states(run) == {"done": settle, "ready": 3, "blocked": 1}
+    side_by_side = [await take(store, SYNC) for _ in range(3)]
+    assert await try_claim(store, SYNC) is None
+    for one in side_by_side:
+        await end(store, one)
+    await end(store, await take(store, SYNC))
+    assert (await close(store, run, settle)).closed
 
 
 # --- executions

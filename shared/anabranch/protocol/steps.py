@@ -2,7 +2,8 @@
 
 A phase that decides over a complete set has two halves: `propose` and `settle` (contests between objects), or `count`
 and `write` (operations a guard judges before the first of them). A gate fails the run when one of its batches is dead:
-nothing later opens, so nothing is decided on half of a set. In an ordered step batch n waits for batch n - 1.
+nothing later opens, so nothing is decided on half of a set. An ordered step has batches of which each waits for the one
+before (its plan says which); whatever one of its batches is split into goes one by one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from anabranch.model.enums import GuardPoint, RunKind, WorkerKind
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step: who works on it, if it is a gate, whether its batches go one by one, which guard judges its end."""
+    """One step: who works on it, if it is a gate, if batches of it may go one by one, which guard judges its end."""
 
     name: str
     worker: WorkerKind

@@ -68,7 +68,7 @@ class PgUnit(PgReader):
         await self._writer.purge_finished_runs()
 
     async def add_batches(self, batches: Sequence[NewBatch]) -> None:
-        await insert_batches(self._connection, self._claimed, batches, ordered=_step(self._claimed).ordered)
+        await insert_batches(self._connection, self._claimed, batches)
 
     async def seal(self) -> None:
         if self._claimed.role != "plan":
@@ -182,9 +182,10 @@ async def finish(
 
 
 async def insert_batches(
-    connection: Connection, claimed: Claimed, batches: Sequence[NewBatch], *, ordered: bool
+    connection: Connection, claimed: Claimed, batches: Sequence[NewBatch], *, ordered: bool = False
 ) -> int | None:
-    """The batches stand in the step of `claimed`, produced by it; the id of the last. A clash of (producer, n) is our
+    """The batches stand in the step of `claimed`, produced by it; the id of the last. With `ordered` each waits for the
+    one before it; without, those do that say so. A clash of (producer, n) is our
     own fault and raises UniqueViolationError."""
     if not batches:
         return None

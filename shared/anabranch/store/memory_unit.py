@@ -101,8 +101,7 @@ class MemoryUnit(MemoryDataUnit):
         self._row()
 
     async def add_batches(self, new: Sequence[NewBatch]) -> None:
-        ordered = step_at(self._claimed.kind, self._claimed.ordinal).ordered
-        add_batches(self._layer, self._keeping, self._row(), new, ordered=ordered)
+        add_batches(self._layer, self._keeping, self._row(), new)
 
     async def seal(self) -> None:
         batches.seal(self._row(), self._claimed.claim)
@@ -171,13 +170,11 @@ def with_ids(
     return [(BatchId(keeping.sequences.next_row("batch")), one, secrets.token_hex(8)) for one in in_order]
 
 
-def add_batches(
-    tables: Tables, keeping: Keeping, producer: BatchRecord, new: Sequence[NewBatch], *, ordered: bool
-) -> None:
-    """The batches stand in the producer's step."""
+def add_batches(tables: Tables, keeping: Keeping, producer: BatchRecord, new: Sequence[NewBatch]) -> None:
+    """The batches stand in the producer's step; those wait for the one before that say so."""
     children = with_ids(tables, keeping, producer, new)
     first = children[0][1].n if children else 0
     mine = (row for row in tables.batches.values() if row.producer == producer.id and row.unfinished)
     last = next((row.id for row in mine if row.n == first - 1), None)
-    for row in batches.follow(producer, children, keeping.clock(), ordered=ordered, last=last):
+    for row in batches.follow(producer, children, keeping.clock(), last=last):
         tables.batches.put(row.id, row)
