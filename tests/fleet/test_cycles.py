@@ -9,7 +9,7 @@ from tests.fleet.sites import Ground, Site, Template, configuration, copied_site
 from anabranch.console.local_fleet import Service
 from anabranch.protocol.accounting import balance
 
-RUN_DATA = {"import_pack", "import_seen", "import_verdict", "proposal"}
+RUN_DATA = {"import_pack", "import_seen", "import_verdict", "proposal", "proposal_pack"}
 """What runs keep while they work, until housekeeping clears it: no object, no history."""
 
 
