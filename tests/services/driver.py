@@ -116,7 +116,7 @@ class World:
         self.write("crm/contacts.csv", "key,number,phone", *rows)
 
     def changing(self, times: int, change: Callable[[], None]) -> None:
-        """So many times after a page of an import was committed, `change` happens before the next is read."""
+        """So many times `change` happens after a page of an import was committed, while the next is read already."""
         left = iter(range(times))
 
         def on_progress(claimed: Claimed) -> None:

@@ -111,7 +111,7 @@ async def test_a_source_that_cannot_be_read_fails_the_run_and_obsoletes_nobody(w
 @pytest.mark.behaviour("IMP-3")
 async def test_a_file_replaced_between_two_pages_is_read_again_from_its_beginning(any_world: World) -> None:
     world = any_world
-    world.plan["run-profiles"]["import"]["page-size"] = 2
+    world.plan["run-profiles"]["import"]["page-size"] = 1  # one page is read while the one before is committed
     await world.apply()
     world.people("p1,Ann", "p2,Bob", "p3,Cid")
     world.changing(1, lambda: world.people("p3,Cid", "p4,Dan", "p5,Eve", "p6,Fay", "p7,Gil"))

@@ -17,7 +17,8 @@ from anabranch.export_worker.results import is_plain, record_failure, record_pla
 from anabranch.model.changes import Changes
 from anabranch.model.identity import ExportId
 from anabranch.model.objects import Cso, SentPicture, TargetPicture
-from anabranch.runtime.work import Task, write
+from anabranch.runtime.pipelining import OneBehind
+from anabranch.runtime.work import Decide, Load, Task, write
 from anabranch.store.port import Reader
 
 _RESULTS = 5000
@@ -71,9 +72,10 @@ async def record_file(task: Task, identifiers: Identifiers, written: Written) ->
     pages = written.pages()
     # What assess listed and is not executable any more waits; once, however often the batch is taken up again.
     waiting = 0 if task.claimed.cursor else task.claimed.total - len(written.counted)
-    for number, page in enumerate(pages, start=1):
-        await _record_page(task, page, identifiers, written, waiting, last=number == len(pages), number=number)
-        waiting = 0
+    async with OneBehind() as commits:
+        for number, page in enumerate(pages, start=1):
+            await _record_page(task, page, identifiers, written, waiting, commits, number, last=number == len(pages))
+            waiting = 0
 
 
 async def _record_page(
@@ -82,9 +84,10 @@ async def _record_page(
     identifiers: Identifiers,
     written: Written,
     waiting: int,
+    commits: OneBehind,
+    number: int,
     *,
     last: bool,
-    number: int,
 ) -> None:
     async def load(reader: Reader) -> _Loaded:
         if not written.confirmed:
@@ -125,9 +128,17 @@ async def _record_page(
 
     async with task.store.reader() as reader:
         changes = decide(await load(reader))
+    task.hold.check()
+    await commits.follow(_commit(task, load, decide, changes, None if last else number))
+
+
+async def _commit(
+    task: Task, load: Load[_Loaded], decide: Decide[_Loaded], changes: Changes, number: int | None
+) -> None:
+    """The page is recorded, and the batch is done with the last one (`number` None)."""
     async with task.store.unit(task.claimed) as unit:
         changes = await write(unit, load, decide, changes)
-        if last:
+        if number is None:
             await unit.done(changes.counters)
         else:
             await unit.advance({"results": number}, changes.counters)

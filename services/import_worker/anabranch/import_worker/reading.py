@@ -1,8 +1,8 @@
 """The step `import`: a source is read page by page, and only what is new or changed is staged.
 
-One partition is one batch. Each page commits its staged rows together with its resume token, so a lost worker costs a
-page; an unchanged object costs neither a row written nor a row touched. A source that changed while it was read is read
-again from its beginning, and what the broken read had staged is discarded.
+One partition is one batch. Each page commits its staged rows together with its resume token, so a lost worker costs two
+pages at most; an unchanged object costs neither a row written nor a row touched. A source that changed while it was
+read is read again from its beginning, and what the broken read had staged is discarded.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from anabranch.connectors.port import (
     Token,
 )
 from anabranch.import_worker.staging import Staging
+from anabranch.model.changes import Changes
 from anabranch.model.errors import Permanent, Retryable
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import TypeId
 from anabranch.runtime.connecting import open_connector
+from anabranch.runtime.pipelining import OneBehind
 from anabranch.runtime.work import Task, plan
 
 _READS = 4
@@ -80,7 +82,8 @@ async def _seq_now(task: Task) -> int:
 
 
 async def _read_from(task: Task, source: Connector, at: _Position) -> None:
-    """The rest of the partition is staged; `at` moves with every page that is committed."""
+    """The rest of the partition is staged; `at` moves with every page that is committed. One page is committed while
+    the next is read and compared; pages are committed in their order."""
     partition: str = task.claimed.payload["partition"]
     request = ReadRequest(
         partition=partition,
@@ -91,28 +94,35 @@ async def _read_from(task: Task, source: Connector, at: _Position) -> None:
     )
     staging = Staging(task, partition, at.seq)
     pages: AsyncIterator[Page] = source.read(request)
-    async for page in pages:
-        task.hold.check()
-        changes = await staging.stage(at.page, page)
-        counted = dict(changes.counters)
-        if at.restart:
-            changes.discard_partitions.append(partition)
-            for name, earlier in at.counted.items():
-                changes.count(name, -earlier)
-        else:
-            counted = {name: at.counted.get(name, 0) + counted.get(name, 0) for name in at.counted.keys() | counted}
-        following = _Position(page.next_token, at.page + 1, at.seq, counted)
-        async with task.store.unit(task.claimed) as unit:
-            await unit.persist(changes)
-            if page.complete:
-                await unit.done(changes.counters)
+    here = msgspec.structs.replace(at)
+    async with OneBehind() as commits:
+        async for page in pages:
+            task.hold.check()
+            changes = await staging.stage(here.page, page)
+            counted = dict(changes.counters)
+            if here.restart:
+                changes.discard_partitions.append(partition)
+                for name, earlier in here.counted.items():
+                    changes.count(name, -earlier)
             else:
-                await unit.advance(msgspec.to_builtins(following), changes.counters)
-        task.hold.progress()
-        if page.complete:
-            return
-        at.token, at.page, at.counted, at.restart = following.token, following.page, following.counted, False
+                before = here.counted
+                counted = {name: before.get(name, 0) + counted.get(name, 0) for name in before.keys() | counted}
+            here = _Position(page.next_token, here.page + 1, here.seq, counted)
+            await commits.follow(_commit(task, changes, at, here, complete=page.complete))
+            if page.complete:
+                return
     raise IncompleteRead(f"{partition}: the source ended before its end was reached; check the file and run again")
+
+
+async def _commit(task: Task, changes: Changes, at: _Position, following: _Position, *, complete: bool) -> None:
+    async with task.store.unit(task.claimed) as unit:
+        await unit.persist(changes)
+        if complete:
+            await unit.done(changes.counters)
+        else:
+            await unit.advance(msgspec.to_builtins(following), changes.counters)
+    at.token, at.page, at.counted, at.restart = following.token, following.page, following.counted, False
+    task.hold.progress()
 
 
 def _type_ids(task: Task, names: Sequence[str]) -> list[TypeId]:
