@@ -23,7 +23,7 @@ from anabranch.model.configuration import (
 from anabranch.model.enums import ChangeClass, Direction, RunKind, ValueType, WorkerKind
 from anabranch.model.fleet import Claimed, Closed, NewBatch
 from anabranch.model.identity import BatchId, ClaimId, RunId, WorkerId
-from anabranch.protocol.steps import STEPS
+from anabranch.protocol.steps import STEPS, step_at
 from anabranch.store.port import Store
 from anabranch.store.postgres import PostgresStore
 
@@ -178,9 +178,15 @@ async def take(
 
 
 async def plan(store: Store, claimed: Claimed, batches: int, counters: dict[str, int] | None = None) -> None:
-    """The plan has sealed its step with so many batches."""
+    """The plan has sealed its step with so many batches; in an ordered step each waits for the one before."""
+    ordered = step_at(claimed.kind, claimed.ordinal).ordered
     async with store.unit(claimed) as unit:
-        await unit.add_batches([NewBatch(n=n, payload={"n": n}, total=10) for n in range(1, batches + 1)])
+        await unit.add_batches(
+            [
+                NewBatch(n=n, payload={"n": n}, total=10, waits_for_previous=ordered and n > 1)
+                for n in range(1, batches + 1)
+            ]
+        )
         await unit.seal()
         await unit.done(counters or {})
 

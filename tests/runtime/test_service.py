@@ -12,8 +12,12 @@ from typing import Any, cast
 
 import pytest
 
+from anabranch.config.settings import ServiceSettings
 from anabranch.model.identity import WorkerId
+from anabranch.runtime import service
 from anabranch.runtime.service import Surroundings, run_until_signal
+from anabranch.store.faults import StoreUnavailable
+from anabranch.store.migrate import check
 
 
 class Told:
@@ -147,3 +151,34 @@ def test_a_sign_of_life_that_cannot_be_given_ends_the_start_in_one_sentence(
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "alive_file" in ended.stderr
+
+
+# --- PostgreSQL while a process starts
+
+
+def _starting(database_url: str) -> Surroundings:
+    settings = ServiceSettings(database_url=database_url, redis_url="redis://127.0.0.1:1")
+    return Surroundings(settings, "sync-worker", "sync")
+
+
+async def test_a_server_that_comes_back_while_a_process_starts_is_waited_for(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_REACH_PAUSE", 0.0)
+    asked = iter((True, True, False))
+
+    async def checked(url: str) -> list[str]:
+        if next(asked):
+            raise StoreUnavailable("it is being started again")
+        return await check(url)
+
+    monkeypatch.setattr(service, "check", checked)
+    store = await _starting(database)._reach_store()
+    assert await store.overview.workers() == []
+    await store.close()
+
+
+async def test_a_server_that_stays_away_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_REACH_SECONDS", 0.0)
+    with pytest.raises(StoreUnavailable, match="is it running and reachable"):
+        await _starting("postgresql://nobody@127.0.0.1:1/nothing")._reach_store()

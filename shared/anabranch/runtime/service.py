@@ -38,6 +38,7 @@ from anabranch.runtime.heartbeat import Heartbeat
 from anabranch.runtime.holding import Holding
 from anabranch.runtime.relay import Relay
 from anabranch.runtime.reporting import Reporter
+from anabranch.store.faults import StoreUnavailable
 from anabranch.store.migrate import check
 from anabranch.store.postgres import PostgresStore
 from anabranch.telemetry.health import HealthServer, SignOfLife, Verdict
@@ -47,6 +48,8 @@ from anabranch.telemetry.setup import start_telemetry
 
 LOG = logging.getLogger("anabranch.service")
 _STUCK_SECONDS = 60.0
+_REACH_SECONDS = 10.0
+_REACH_PAUSE = 0.25
 S = TypeVar("S", bound=ServiceSettings)
 
 
@@ -83,9 +86,7 @@ class Surroundings:
         """Settings have become connections. Raises what stands in the way; a bus that is away does not."""
         settings = self.settings
         self.telemetry = start_telemetry(f"anabranch-{self.name}", instance=self.worker, version=version())
-        if problems := await check(settings.database_url):
-            raise BadInput.of("database_url", problems)
-        self.store = await PostgresStore.open(settings.database_url, self.worker)
+        self.store = await self._reach_store()
         self.bus = RedisBus(settings.redis_url, prefix=settings.key_prefix)
         self.cache = (
             RedisLookupCache(settings.redis_cache_url, prefix=settings.key_prefix)
@@ -112,6 +113,23 @@ class Surroundings:
             on_fault=lambda fault: LOG.warning("the heartbeat missed a beat: %s", fault),
         )
         self._heartbeat.start()
+
+    async def _reach_store(self) -> PostgresStore:
+        """A server that is just being started again is waited for. Raises StoreUnavailable when it stays away."""
+        deadline = monotonic() + _REACH_SECONDS
+        told = False
+        while True:
+            try:
+                if problems := await check(self.settings.database_url):
+                    raise BadInput.of("database_url", problems)
+                return await PostgresStore.open(self.settings.database_url, self.worker)
+            except StoreUnavailable as fault:
+                if monotonic() >= deadline:
+                    raise
+                if not told:
+                    LOG.warning("%s It is tried again for %.0f s.", fault, _REACH_SECONDS)
+                told = True
+                await asyncio.sleep(_REACH_PAUSE)
 
     async def _greet_bus(self) -> None:
         try:
