@@ -102,9 +102,6 @@ class Surroundings:
             telemetry=self.telemetry,
         )
         self.reporter = Reporter(self.telemetry, self.store.overview, self.bus)
-        await self.store.register_worker(
-            self.worker, self.kind, version(), self.boot_id, socket.gethostname(), os.getpid()
-        )
         self._heartbeat = Heartbeat(
             open_heart=self.store.open_heart,
             holding=self.holding,
@@ -115,14 +112,15 @@ class Surroundings:
         self._heartbeat.start()
 
     async def _reach_store(self) -> PostgresStore:
-        """A server that is just being started again is waited for. Raises StoreUnavailable when it stays away."""
+        """The store, in which this process stands as a worker. A server that is just being started again is waited for;
+        raises StoreUnavailable when it stays away."""
         deadline = monotonic() + _REACH_SECONDS
         told = False
         while True:
             try:
                 if problems := await check(self.settings.database_url):
                     raise BadInput.of("database_url", problems)
-                return await PostgresStore.open(self.settings.database_url, self.worker)
+                return await self._registered()
             except StoreUnavailable as fault:
                 if monotonic() >= deadline:
                     raise
@@ -130,6 +128,17 @@ class Surroundings:
                     LOG.warning("%s It is tried again for %.0f s.", fault, _REACH_SECONDS)
                 told = True
                 await asyncio.sleep(_REACH_PAUSE)
+
+    async def _registered(self) -> PostgresStore:
+        store = await PostgresStore.open(self.settings.database_url, self.worker)
+        try:
+            await store.register_worker(
+                self.worker, self.kind, version(), self.boot_id, socket.gethostname(), os.getpid()
+            )
+        except BaseException:
+            await store.close()
+            raise
+        return store
 
     async def _greet_bus(self) -> None:
         try:
