@@ -47,6 +47,11 @@ async def counts_of(keeper: PgDataKeeper) -> dict[str, int]:
         return await counts(connection)
 
 
+async def hash_of_two(keeper: PgDataKeeper) -> StateHash:
+    async with keeper.pool.acquire() as connection, keeper.pool.acquire() as other:
+        return await state_hash(connection, other)
+
+
 # --- items
 
 
@@ -156,6 +161,7 @@ async def test_what_is_due_or_failed_is_in_the_hash(pg_keeper: PgDataKeeper) -> 
     due = await hash_of(pg_keeper)
     await write(pg_keeper, Changes(links=[a_link_of(await cso(pg_keeper, 1), 1, failed=True)]))
     failed = await hash_of(pg_keeper)
+    assert await hash_of_two(pg_keeper) == failed
     assert len({one.sections["open errors and due"] for one in (quiet, due, failed)}) == 3
 
 

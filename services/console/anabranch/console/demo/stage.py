@@ -195,12 +195,13 @@ class Stage:
         from anabranch.store.pool import connect
         from anabranch.store.state_hash import state_hash
 
-        connection = await connect(self.database_url, "demo-hash")
+        connections = [await connect(self.database_url, "demo-hash") for _ in range(2)]
         try:
-            found = await state_hash(connection)
+            found = await state_hash(*connections)
             return found.overall, found.sections
         finally:
-            await connection.close()
+            for one in connections:
+                await one.close()
 
 
 async def _details(store: PostgresStore, runs: list[RunLine], ended: dict[int, RunDetail]) -> list[RunDetail]:
