@@ -26,7 +26,7 @@ from tests.builders import (
 from tests.promises.data_keepers import PgDataKeeper, cso, joined, write
 
 from anabranch.model.changes import Changes, ErrorItem, Item
-from anabranch.model.enums import RowOp
+from anabranch.model.enums import ExportState, RowOp, RowState
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import CsoId, ExportId, MvoId, RunId
 from anabranch.model.objects import Cso, Mvo, PendingRow, Reservation
@@ -152,6 +152,23 @@ async def test_a_difference_changes_the_hash_of_its_section_alone(
     after = await hash_of(pg_keeper)
     assert {name for name in before.sections if before.sections[name] != after.sections[name]} == {section}
     assert before.overall != after.overall
+
+
+async def test_the_hash_does_not_tell_how_the_rows_of_an_export_are_stored(pg_keeper: PgDataKeeper) -> None:
+    await a_state(pg_keeper, 0, 1)
+    rows = (
+        PendingRow("b", RowOp.SET, 1),
+        PendingRow("a", RowOp.SET, "x"),
+        PendingRow("m", RowOp.ADD, None, target_mvo_id=MvoId(1)),
+    )
+    staged = altered(an_export(1, 1, rows=rows), version=1)
+    await write(pg_keeper, Changes(exports=[staged]))
+    before = await hash_of(pg_keeper)
+    await write(pg_keeper, Changes(sent_exports=[ExportId(1)], sent_seq=9))
+    marked = await hash_of(pg_keeper)
+    sent = tuple(altered(row, state=RowState.SENT) for row in (rows[1], rows[0], rows[2]))
+    await write(pg_keeper, Changes(exports=[altered(staged, rows=sent, state=ExportState.EXPORTED)]))
+    assert await hash_of(pg_keeper) == marked != before
 
 
 async def test_what_is_due_or_failed_is_in_the_hash(pg_keeper: PgDataKeeper) -> None:

@@ -307,6 +307,72 @@ async def test_an_export_keeps_plain_rows_and_rows_that_name_an_mvo(data_keeper:
         assert await reader.exports_of([CsoId(1), CsoId(2)]) == [stored]
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (),
+        (PendingRow("b", RowOp.SET, 1), PendingRow("a", RowOp.SET, None), PendingRow("c", RowOp.SET, ["x", True])),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("a", RowOp.SET, 2)),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("b", RowOp.CLEAR)),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("b", RowOp.SET, 2, RowState.SENT)),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("b", RowOp.SET, 2, refuted=1)),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("b", RowOp.ADD, target_mvo_id=MvoId(3))),
+    ],
+    ids=["none", "values alone", "one twice", "a clear", "one sent", "one refuted", "a reference"],
+)
+async def test_rows_come_back_as_they_were_however_they_are_stored(
+    data_keeper: DataKeeper, rows: tuple[PendingRow, ...]
+) -> None:
+    await write(data_keeper, Changes(new_csos=[a_new_cso(1)], exports=[an_export(rows=rows)]))
+    async with data_keeper.reader() as reader:
+        (stored,) = await reader.exports([ExportId(1)])
+        (target,) = await reader.target_objects([CsoId(1)])
+        (sent,) = await reader.sent_exports([ExportId(1)])
+    assert stored.rows == rows
+    for picture, naming in ((target, ()), (sent, sent.naming)):
+        sets = tuple(PendingRow(attr, RowOp.SET, value) for attr, value in (picture.sets or {}).items())
+        assert (*sets, *picture.rows, *naming) == rows
+
+
+async def test_an_export_that_went_out_whole_has_only_sent_rows(data_keeper: DataKeeper) -> None:
+    rows = (
+        PendingRow("name", RowOp.SET, "x"),
+        PendingRow("member", RowOp.ADD, target_mvo_id=MvoId(3)),
+        PendingRow("member", RowOp.REMOVE, target_mvo_id=MvoId(4), raw="cn=y"),
+    )
+    waiting = {"waiting": True, "attempts": 2, "not_before": NOW, "failure": "no", "kind": ExportKind.CREATE}
+    exports = [
+        an_export(1, 1, rows=rows, **waiting),
+        an_export(2, 2, rows=(*rows[:1], PendingRow("m", RowOp.CLEAR))),
+        an_export(3, 3),
+    ]
+    await write(data_keeper, Changes(new_csos=[a_new_cso(n) for n in (1, 2, 3)], exports=exports))
+    async with data_keeper.reader() as reader:
+        before = {one.id: one for one in await reader.exports([ExportId(1), ExportId(2), ExportId(3)])}
+    mark = Changes(
+        sent_exports=[ExportId(1), ExportId(2)], sent_seq=77, expect_exports={ExportId(1): 1, ExportId(2): 1}
+    )
+    assert not await write(data_keeper, mark)
+    async with data_keeper.reader() as reader:
+        after = {one.id: one for one in await reader.exports([ExportId(1), ExportId(2), ExportId(3)])}
+        (target,) = await reader.target_objects([CsoId(1)])
+        (picture,) = await reader.sent_exports([ExportId(1)])
+    for number in (ExportId(1), ExportId(2)):
+        sent = tuple(altered(row, state=RowState.SENT) for row in before[number].rows)
+        assert after[number] == altered(
+            before[number], rows=sent, state=ExportState.EXPORTED, sent_seq=77, waiting=False, attempts=0,
+            not_before=None, failure=None, version=2,
+        )  # fmt: skip
+    assert after[ExportId(3)] == before[ExportId(3)]
+    assert (target.sets, target.rows) == (None, after[ExportId(1)].rows)
+    assert (picture.sets, (*picture.rows, *picture.naming)) == (None, after[ExportId(1)].rows)
+    assert (await write(data_keeper, mark)).exports == {1, 2}
+    again = altered(after[ExportId(1)], rows=(PendingRow("name", RowOp.SET, "z"), after[ExportId(1)].rows[1]))
+    await write(data_keeper, Changes(exports=[again]))
+    async with data_keeper.reader() as reader:
+        assert (await reader.exports([ExportId(1)]))[0].rows == again.rows
+
+
 async def test_an_export_that_exists_is_replaced_with_its_rows(data_keeper: DataKeeper) -> None:
     rows = tuple(PendingRow("member", RowOp.ADD, target_mvo_id=MvoId(n)) for n in (1, 2, 3))
     await write(data_keeper, Changes(exports=[an_export(rows=rows), an_export(2, 2)]))

@@ -240,6 +240,10 @@ class Changes(msgspec.Struct, kw_only=True):
     exports: list[PendingExport] = msgspec.field(default_factory=list)
     """Pending exports as they shall be, new or existing (by id); `version` grows by one."""
     gone_exports: list[ExportId] = msgspec.field(default_factory=list)
+    sent_exports: list[ExportId] = msgspec.field(default_factory=list)
+    """Pending exports of which every row has been sent for the first time, and nothing else changes."""
+    sent_seq: int = 0
+    """What their `sent_seq` becomes: the number that every later change exceeds."""
     arrived: list[tuple[SystemId, MvoId]] = msgspec.field(default_factory=list)
     """MVOs that have an object in a target system now: exports that waited for it are executable at once (EXP-18)."""
 

@@ -283,8 +283,9 @@ class MemoryReader(MemoryImportReading):
 
 def _sent(export: PendingExport, cso: Cso) -> SentPicture:
     plain = tuple(row for row in export.rows if row.target_mvo_id is None)
+    naming = tuple(row for row in export.rows if row.target_mvo_id is not None)
     return SentPicture(
-        export.id, export.version, export.kind, plain, None, len(plain) < len(export.rows),
+        export.id, export.version, export.kind, plain, None, naming,
         cso.id, cso.type_id, cso.system_id, cso.mvo_id, cso.state, cso.partition, cso.anchor, cso.anchor_hash,
         cso.secondary, cso.secondary_hash, cso.doc, cso.change_seq, cso.link_version,
     )  # fmt: skip

@@ -19,10 +19,11 @@ from anabranch.protocol import batches
 from anabranch.protocol.barriers import unblocked_by
 from anabranch.protocol.batches import BatchRecord
 from anabranch.protocol.steps import step_at
+from anabranch.store.memory_locking import Row, moved, rows_concerned
 from anabranch.store.memory_reading_import import Sequences, resolvable
 from anabranch.store.memory_reading_sync import MemoryReader
 from anabranch.store.memory_tables import RowLocks, Tables
-from anabranch.store.memory_writing import MemoryWriter, Row, as_stored, moved, rows_concerned
+from anabranch.store.memory_writing import MemoryWriter, as_stored
 from anabranch.store.port import Moved, ReferenceTargets
 
 LOCK_SECONDS: Final = 10.0

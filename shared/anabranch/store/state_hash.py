@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from anabranch.store.reading_rows import stored_rows
 from anabranch.store.sql_files import sql
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ async def _lines(connection: Connection, section: str) -> AsyncIterator[str]:
 
 
 def _with_sorted_rows(line: str) -> str:
-    *fields, rows = _PARTS.decode(line)
-    return msgspec.json.encode([*fields, sorted(rows, key=msgspec.json.encode)]).decode()
+    *fields, all_sent, rows = _PARTS.decode(line)
+    plain = stored_rows(msgspec.json.encode(rows).decode(), all_sent=all_sent)
+    return msgspec.json.encode([*fields, sorted(plain, key=msgspec.json.encode)]).decode()
 
 
 async def counts(connection: Connection) -> dict[str, int]:

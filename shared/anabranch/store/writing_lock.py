@@ -42,7 +42,12 @@ async def lock_rows(connection: Connection, changes: Changes) -> tuple[Moved, fr
             rows = await connection.fetch(sql("lock_given_csos"), sorted(cso_ids))
         csos = {row[0]: (row[1], row[2]) for row in rows}
         placed = [row[0] for row in rows if row[3] is not None]
-    export_ids = {*changes.expect_exports, *changes.gone_exports, *(one.id for one in changes.exports if one.version)}
+    export_ids = {
+        *changes.expect_exports,
+        *changes.gone_exports,
+        *changes.sent_exports,
+        *(one.id for one in changes.exports if one.version),
+    }
     if export_ids:
         rows = await connection.fetch(sql("lock_exports"), sorted(export_ids))
         exports = {row["id"]: row["version"] for row in rows}
