@@ -87,6 +87,7 @@ class _Compiler:
             },
             system_ids={self.registry.systems[one.key]: one for one in self.configuration.systems.values()},
             cso_key_attrs=self._cso_key_attrs(),
+            referable=self._referable(),
             unique_values=self.configuration.unique_values,
             unique_targets={
                 key: self._unique_targets(one.targets) for key, one in self.configuration.unique_values.items()
@@ -410,6 +411,15 @@ class _Compiler:
             system, object_type, attribute = target.split(".", 2)
             found.append((self.registry.object_types[(system, object_type)], attribute))
         return tuple(found)
+
+    def _referable(self) -> frozenset[TypeId]:
+        return frozenset(
+            self.registry.object_types[(system.key, target)]
+            for system in self.configuration.systems.values()
+            for record in system.object_types.values()
+            for attribute in record.attributes.values()
+            for target in attribute.to
+        )
 
     def _cso_key_attrs(self) -> dict[TypeId, frozenset[str]]:
         found: dict[TypeId, set[str]] = {}

@@ -145,6 +145,8 @@ class Compiled(msgspec.Struct, frozen=True):
     system_ids: Mapping[SystemId, System]
     cso_key_attrs: Mapping[TypeId, frozenset[str]]
     """Attributes of connector spaces whose values are kept as look-up keys: targets of unique values."""
+    referable: frozenset[TypeId]
+    """Object types that a reference attribute of their system may point to."""
     unique_values: Mapping[str, UniqueValue]
     unique_targets: Mapping[str, tuple[tuple[TypeId, str], ...]]
     mapping_keys: Mapping[int, str]
