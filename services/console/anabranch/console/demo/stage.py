@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from anabranch.store.postgres import PostgresStore
 
 EXECUTION: Final = "cycle"
-SETTINGS: Final = {"lease_seconds": "3", "sweep_seconds": "0.25", "idle_poll_seconds": "1", "concurrency": "2"}
+SETTINGS: Final = {"lease_seconds": "3", "sweep_seconds": "0.5", "idle_poll_seconds": "1", "concurrency": "2"}
 """Shorter than in earnest, so that a killed worker is missed within a demonstration's patience."""
 
 See = Callable[["ExecutionLine", list["RunDetail"], list[Look]], None]
