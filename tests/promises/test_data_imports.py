@@ -21,7 +21,7 @@ from tests.promises.data_keepers import DataKeeper, write
 from anabranch.model.changes import Changes, SeenHashes, Verdict
 from anabranch.model.enums import CsoState, StepState
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
+from anabranch.model.identity import RunId, SystemId, TypeId
 from anabranch.model.objects import Proposal
 from anabranch.store.port import IdRange, SecondaryConflict
 

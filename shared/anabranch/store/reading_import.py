@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
+from anabranch.model.identity import RunId, SystemId, TypeId
 from anabranch.model.objects import Cso, StagedRow
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 from anabranch.store.reading_ranges import cut
