@@ -105,7 +105,6 @@ async def _read_from(task: Task, source: Connector, at: _Position) -> None:
         async for page in pages:
             task.hold.check()
             changes = await staging.stage(here.page, page)
-            task.hold.progress()
             counted = dict(changes.counters)
             if here.restart:
                 changes.discard_partitions.append(partition)
