@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
 from math import ceil
 from typing import Final
 
@@ -103,16 +104,14 @@ class MemoryImportReading:
             if cso.partition == partition and cso.state is CsoState.NORMAL
         }
 
-    async def source_digests(
-        self, type_id: TypeId, partition: str, after: CsoId, limit: int
-    ) -> tuple[CsoId, bytes] | None:
-        found = sorted(
-            (cso.id, cso.fingerprint[16:] + cso.anchor_hash)
+    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
+        found = (
+            cso.fingerprint[16:] + cso.anchor_hash
             for cso in self._of_type(type_id)
-            if cso.id > after and cso.anchor_hash is not None and cso.fingerprint is not None
+            if cso.anchor_hash is not None and cso.fingerprint is not None
             if len(cso.fingerprint) == 32 and cso.partition == partition and cso.state is CsoState.NORMAL
-        )[:limit]
-        return (found[-1][0], b"".join(one for _, one in found)) if found else None
+        )
+        return b"".join(islice(found, limit))
 
     async def change_seq_now(self) -> int:
         return self._sequences.change_seq
@@ -191,16 +190,13 @@ class MemoryImportReading:
             if cso.secondary_hash in wanted and cso.state is CsoState.PENDING_PROVISIONING
         )
 
-    async def present_hashes(
-        self, type_id: TypeId, partition: str | None, max_seq: int, after: CsoId, limit: int
-    ) -> bytes:
-        found = sorted(
-            (cso.id, cso.anchor_hash)
+    async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:
+        return [
+            cso.id.to_bytes(8, "big") + cso.anchor_hash
             for cso in self._of_type(type_id)
-            if cso.id > after and cso.state is CsoState.NORMAL and cso.anchor_hash is not None
+            if cso.state is CsoState.NORMAL and cso.anchor_hash is not None
             if cso.change_seq <= max_seq and partition in (None, cso.partition)
-        )[:limit]
-        return b"".join(cso_id.to_bytes(8, "big") + anchor_hash for cso_id, anchor_hash in found)
+        ]
 
     async def unresolved_reference_ranges(
         self, system: SystemId, targets: ReferenceTargets, size: int

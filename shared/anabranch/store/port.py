@@ -122,11 +122,9 @@ class Reader(Protocol):
     async def fingerprints(self, type_id: TypeId, partition: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
         """Content fingerprints of `normal` CSOs of that type and partition, by anchor hash, where one is stored."""
 
-    async def source_digests(
-        self, type_id: TypeId, partition: str, after: CsoId, limit: int
-    ) -> tuple[CsoId, bytes] | None:
-        """The next `limit` objects of `fingerprints` above the id `after` whose fingerprint has a second half, as
-        32 bytes each: that half, and the anchor hash. With the last id among them; None where there are none."""
+    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
+        """At most `limit` objects of `fingerprints` whose fingerprint has a second half, as 32 bytes each: that half,
+        and the anchor hash. Neither their order nor which are left out says anything."""
 
     async def change_seq_now(self) -> int:
         """The number every later change will exceed."""
@@ -161,11 +159,9 @@ class Reader(Protocol):
     async def csos_by_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
         """`pending_provisioning` CSOs with that secondary id."""
 
-    async def present_hashes(
-        self, type_id: TypeId, partition: str | None, max_seq: int, after: CsoId, limit: int
-    ) -> bytes:
-        """`normal` CSOs above the id `after` whose change_seq is at most `max_seq`, candidates for absence: the next
-        `limit`, as 24 bytes each: the id (big-endian), and the anchor hash. Their order says nothing."""
+    async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:
+        """All `normal` CSOs whose change_seq is at most `max_seq`, candidates for absence, in portions of 24 bytes
+        each: the id (big-endian), and the anchor hash. Their order says nothing."""
 
     async def unresolved_reference_ranges(
         self, system: SystemId, targets: ReferenceTargets, size: int
