@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from anabranch.connectors import dn as names
 from anabranch.connectors.dn import Dn
 from anabranch.connectors.ldif_format import ChangeType, Line, Modification, RawRecord, Record, salvage
@@ -59,6 +61,9 @@ class EntryReader:
         self._name = name
         self._names = {one.record.key: _Names(one.columns) for one in types}
         self._by_classes: dict[tuple[bytes, ...], list[LdifType]] = {}
+        kinds = [(one.record.key, one.classes, one.dn_attribute, one.base) for one in types]
+        self.layout = "ldif 1 " + msgspec.json.encode(kinds).decode()
+        """What besides the bytes of an entry and the schema of its type decides what it says."""
 
     def entry(self, raw: RawRecord, record: Record) -> Outcome:
         """The object a record of content, or any change record, is about."""

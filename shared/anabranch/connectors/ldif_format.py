@@ -105,6 +105,12 @@ def split_records(file: BinaryIO, offset: int, line: int, largest: int) -> Itera
         yield RawRecord(b"".join(parts), first, offset + size, lines, False, size > largest, not inside)
 
 
+def whole_record(raw: bytes, line: int) -> RawRecord:
+    """A closed record by itself, without its last line feed, that begins at this line; its place in bytes is not
+    told."""
+    return RawRecord(raw + b"\n", line, 0, 0, True, False, True)
+
+
 def parse_record(raw: RawRecord, read_url: ReadUrl) -> Record | None:
     """The record, or None for one of comments and `version:` alone. Raises `BadRecord` with the line in the file."""
     try:

@@ -74,6 +74,21 @@ class NoIdentity(msgspec.Struct, frozen=True):
     message: str
 
 
+def untyped_digests(raw: Iterable[bytes], layout: str) -> list[bytes]:
+    """What stands for bytes that spell an object of a type nobody has looked for yet. `Parser.digests_as_read` then
+    says for any number of types at once what they are worth under each; the bytes are gone through once."""
+    return _digests(raw, layout)
+
+
+def _digests(raw: Iterable[bytes], *bound: str) -> list[bytes]:
+    person = _stamp(blake2b.PERSON_SIZE, *bound)
+    return [blake2b(one, digest_size=DIGEST_SIZE, person=person).digest() for one in raw]
+
+
+def _stamp(size: int, *texts: str) -> bytes:
+    return blake2b("\n".join(texts).encode("utf-8", "surrogatepass"), digest_size=size).digest()
+
+
 class Parser:
     """Parses the objects of one object type. `schema` stamps its fingerprints, so that a changed schema reads anew."""
 
@@ -172,9 +187,12 @@ class Parser:
     def source_digests(self, raw: Iterable[bytes], layout: str) -> list[bytes]:
         """What stands for bytes that spell an object: equal digests are read into equal objects, because everything
         that has a say in the reading is part of them (IMP-18)."""
-        bound = "\n".join((_READING, self._schema, str(self._zone), layout))
-        person = blake2b(bound.encode("utf-8", "surrogatepass"), digest_size=blake2b.PERSON_SIZE).digest()
-        return [blake2b(one, digest_size=DIGEST_SIZE, person=person).digest() for one in raw]
+        return _digests(raw, _READING, self._schema, str(self._zone), layout)
+
+    def digests_as_read(self, untyped: bytes) -> bytes:
+        """What stands for bytes as this parser reads them, from the `untyped_digests` of these bytes, joined."""
+        mask = _stamp(DIGEST_SIZE, _READING, self._schema, str(self._zone)) * (len(untyped) // DIGEST_SIZE)
+        return (int.from_bytes(untyped, "little") ^ int.from_bytes(mask, "little")).to_bytes(len(untyped), "little")
 
     def _read(
         self, attribute: Attribute, values: Sequence[str | bytes], doc: Document, problems: list[Problem]
