@@ -28,46 +28,71 @@ _STAFF = an_object_type("staff", "dn", {"object-classes": ["person", "staff"], "
 _PERSON = an_object_type(
     "person", "uid", {"object-classes": ["person"]}, "uid", "dn", "cn", "mail*", photo=ValueType.BINARY
 )
-_LINES = [
-    "dn: uid=ann,ou=s",
-    "dn: uid=bob,dc=x",
-    "DN: cn=cyd",
-    "Dn: cn=dan",
-    "dn:: dWlkPWV2ZQ==",
-    "dn: no name",
-    "objectClass: person",
-    "objectclass: STAFF",
-    "uid: ann",
-    "uid: bob",
-    "uid:",
-    "mail: a",
-    "mail: b",
-    "photo:: AP8=",
-    "photo:: *",
-    "cn:< file:///x",
-    "cn: a:<b",
-    "cn:",
-    " < file:///x",
-    " folded",
-    "# said",
-    "version: 1",
-    "version: 2",
-    "changetype: add",
-    "changetype: delete",
-    "changetype: what",
-    "no colon",
-    "-",
-]
-_ODD = ("", " ", "\r", "cn: a\r", "cn: \0", "cn: " + "x" * 990, "cn: " + "x" * 1010)
-_lines = st.sampled_from(
-    [line.encode() for line in (*_LINES, *_ODD)] + [b"cn: \xff", b"\xef\xbb\xbf# marked", b"cn: \xc3\xbc"]
+_NAMES = (
+    b"dn: uid=ann,ou=s",
+    b"dn: uid=bob,dc=x",
+    b"dn: ou=s",
+    b"dn: OU=S ",
+    b"dn: uid=a\\,ou=s",
+    b'dn: uid="a,b",ou=s',
+    b"dn: uid=a,ou=s,",
+    b"dn: uid=a,uid=b,ou=s",
+    b"DN: cn=cyd",
+    b"Dn: cn=dan",
+    b"dn:: dWlkPWV2ZQ==",
+    b"dn: no name",
+    b"dn:",
+    b"dn: uid=\xff",
 )
+_LINES = (
+    *(b"objectClass: person", b"objectclass: STAFF", b"objectClass:: cGVyc29u", b"changetype: add"),
+    *(
+        b"uid: ann",
+        b"uid: bob",
+        b"uid:",
+        b"mail: a",
+        b"MAIL: b",
+        b"mail:: Yw==",
+        b"mail:: /w==",
+        b"mail::  Yw== ",
+        b"mail:a",
+    ),
+    *(b"photo:: AP8=", b"photo;binary:: AQ==", b"photo: raw", b"photo:: *", b"jpeg:: AP8=", b"jpeg:: *", b"jpeg: x"),
+    *(
+        b"cn: ",
+        b"cn:  x",
+        b"cn: a:<b",
+        b"cn:< file:///x",
+        b"cn:",
+        b" < file:///x",
+        b" folded",
+        b"cn: \xc3\xbc",
+        b"cn: \xc3",
+    ),
+    *(
+        b" \xbc",
+        b"cn: \xff",
+        b"cn: \0",
+        b"cn: a\r",
+        b"\r",
+        b"",
+        b" ",
+        b"# said",
+        b"\xef\xbb\xbf# marked",
+        b"no colon",
+        b"-",
+    ),
+    *(b"version: 1", b"version: 2", b"changetype: delete", b"changetype: what", b"control: x", b"c:n: x"),
+    *(b"cn: " + b"x" * 990, b"cn: " + b"x" * 1010),
+)
+_lines = st.one_of(st.sampled_from(_LINES), st.sampled_from(_NAMES))
 _plain = st.builds(
-    lambda name, lines: [b"dn: uid=%d,ou=s" % name, b"objectClass: person", *lines],
-    st.integers(0, 9),
-    st.lists(_lines, max_size=2),
+    lambda name, line, lines: [name, b"objectClass: person", line, *lines],
+    st.sampled_from(_NAMES),
+    st.sampled_from((b"uid: ann", b"uid: bob", b"objectClass: staff")),
+    st.lists(st.sampled_from(_LINES), max_size=3),
 )
-_records = st.one_of(_plain, _plain, st.lists(_lines, max_size=4))
+_records = st.one_of(_plain, _plain, _plain, st.lists(_lines, max_size=4))
 
 
 @st.composite
@@ -130,7 +155,12 @@ def _reader(place: Path, *, records: bool, token: dict[str, Any] | None, **optio
 
 
 def _told(found: Entry | EntryError | int | None) -> list[str]:
-    return [repr(found)] if isinstance(found, Entry | EntryError) else []
+    if isinstance(found, EntryError):
+        return [repr(found)]
+    if not isinstance(found, Entry):
+        return []
+    values = found.values | {name: [text] for name, text in (found.texts or {}).items()}
+    return [repr((found.object_type, sorted(values.items()), found.place, found.change, found.added, found.removed))]
 
 
 def _all_of(next_page: Callable[[], Any]) -> tuple[list[Any], list[str]]:

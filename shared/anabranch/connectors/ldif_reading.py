@@ -24,6 +24,7 @@ from anabranch.connectors.ldif_format import (
     whole_record,
 )
 from anabranch.connectors.ldif_options import CHANGES, LdifOptions, LdifType
+from anabranch.connectors.ldif_regular import RegularEntries
 from anabranch.connectors.ldif_unread import LdifRecords, says_all
 from anabranch.connectors.port import Entry, EntryError, IncompleteRead, Page, SourceFault, Token
 from anabranch.connectors.source_file import (
@@ -110,6 +111,7 @@ class LdifFileReader:
         folder = None if options.url_directory is None else base_directory / options.url_directory
         self._read_url = url_reader(folder, options.max_record_size)
         self._entries = EntryReader(types, path.name)
+        self._regular = RegularEntries(types, self._entries, path.name)
         self._file: BinaryIO = open_for_reading(path)
         self._records_read = 0
         try:
@@ -145,7 +147,7 @@ class LdifFileReader:
             raise Retryable(f"{self._path}: cannot be read: {error.strerror or error}") from error
 
     def _read_page(self, size: int) -> Page:
-        page = _Page(LdifRecords(self._entries.layout, self._read_record))
+        page = _Page(LdifRecords(self._entries.layout, self._regular, self._read_record))
         until = self._blocks.offset + _PAGE_BYTES
         complete = False
         while page.count < size and self._blocks.offset < until:

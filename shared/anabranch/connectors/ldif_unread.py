@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Final
 
 from anabranch.connectors.ldif_format import RawRecord, whole_record
+from anabranch.connectors.ldif_regular import RegularEntries
 from anabranch.connectors.port import Entry, EntryError
 
 _NAME: Final = (b"dn:", b"DN:")
@@ -24,8 +25,11 @@ class LdifRecords:
 
     object_type = None
 
-    def __init__(self, layout: str, read: Callable[[RawRecord], Entry | EntryError | int]) -> None:
+    def __init__(
+        self, layout: str, regular: RegularEntries, read: Callable[[RawRecord], Entry | EntryError | int]
+    ) -> None:
         self.layout = layout
+        self._regular = regular
         self.raw: list[bytes] = []
         self._read = read
         self._parts: list[tuple[int, int]] = []
@@ -38,7 +42,8 @@ class LdifRecords:
     def read(self, numbers: Iterable[int]) -> Iterator[Entry | EntryError | None]:
         lines = self._lines()
         for n in numbers:
-            found = self._read(whole_record(self.raw[n], lines[n]))
+            raw, line = self.raw[n], lines[n]
+            found = self._regular.entry(raw, line) or self._read(whole_record(raw, line))
             yield None if isinstance(found, int) else found
 
     def _lines(self) -> list[int]:

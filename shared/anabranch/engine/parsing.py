@@ -107,7 +107,9 @@ class Parser:
         )
         plain = set(self._plain_text)
         self._typed = tuple(one for one in selected if one.type is not ValueType.REFERENCE and one.name not in plain)
-        self._special = (*self._typed, *self._references)
+        self._lists = tuple(one.name for one in self._typed if one.multi_valued)
+        self._single = tuple((one.name, one) for one in self._typed if not one.multi_valued)
+        self._referring = tuple(one.name for one in self._references)
         self._names = frozenset(one.name for one in selected)
         self._anchor_folds = folds(self._anchor)
 
@@ -117,15 +119,17 @@ class Parser:
         """The object `raw` describes, by attribute name; `texts` are further attributes with one text each, none of
         them empty."""
         doc: Document = {}
+        refs: dict[str, list[str]] = {}
         problems: list[Problem] = []
         if texts:
-            raw = self._read_texts(raw, texts, doc, problems)
+            raw = self._read_texts(raw, texts, doc, refs, problems)
         if raw:
             self._read_raw(raw, doc, problems)
         identity = self._identify(doc, problems)
         if isinstance(identity, NoIdentity):
             return identity
-        refs = self._read_references(raw, problems) if self._references else {}
+        if raw and self._references:
+            refs = {**self._read_references(raw, problems), **refs}
         secondary = doc.get(self._record.secondary) if self._record.secondary else None
         text, digest = (
             anchor_key(secondary, self._secondary) if secondary is not None and self._secondary else (None, None)
@@ -153,27 +157,30 @@ class Parser:
         raw: Mapping[str, Sequence[str | bytes]],
         texts: Mapping[str, str],
         doc: Document,
+        refs: dict[str, list[str]],
         problems: list[Problem],
     ) -> Mapping[str, Sequence[str | bytes]]:
-        """Texts that are stored as they are and single values of other types are in `doc`; what is left to read."""
+        """Texts that are stored as they are, references and single values of other types are in `doc` and `refs`; what
+        is left to read."""
         if not (texts.keys() <= self._names and "".join(texts.values()).isprintable()):
             return {**raw, **{name: [text] for name, text in texts.items()}}
         doc.update(texts)
-        left: dict[str, Sequence[str | bytes]] = {}
-        for attribute in self._special:
-            text = doc.pop(attribute.name, None)
+        for name in self._referring:
+            text = doc.pop(name, None)
+            if text is not None:
+                refs[name] = [text]
+        for name, attribute in self._single:
+            text = doc.pop(name, None)
             if text is None:
-                continue
-            if attribute.multi_valued or attribute.type is ValueType.REFERENCE:
-                left[attribute.name] = [text]
                 continue
             try:
                 value = parse_value(text, attribute, self._zone)
             except ValueProblem as problem:
-                problems.append(Problem(problem.kind, attribute.name, str(problem)))
+                problems.append(Problem(problem.kind, name, str(problem)))
             else:
                 if value is not None:
-                    doc[attribute.name] = value
+                    doc[name] = value
+        left = {name: [doc.pop(name)] for name in self._lists if name in doc} if self._lists else None
         return {**raw, **left} if left else raw
 
     def identify(self, anchor: str) -> bytes | None:
@@ -223,15 +230,12 @@ class Parser:
     ) -> dict[str, list[str]]:
         refs: dict[str, list[str]] = {}
         for attribute in self._references:
-            identifiers: set[str] = set()
-            for value in raw.get(attribute.name, ()):
-                try:
-                    identifier = parse_value(value, attribute, self._zone)
-                except ValueProblem as problem:
-                    problems.append(Problem(problem.kind, attribute.name, str(problem)))
-                    continue
-                if identifier:
-                    identifiers.add(str(identifier))
+            values = raw.get(attribute.name)
+            if not values:
+                continue
+            identifiers = _plain_texts(values)
+            if identifiers is None:
+                identifiers = self._identifiers(attribute, values, problems)
             if not identifiers:
                 continue
             if not attribute.multi_valued and len(identifiers) > 1:
@@ -240,3 +244,25 @@ class Parser:
                 continue
             refs[attribute.name] = sorted(identifiers)
         return refs
+
+    def _identifiers(self, attribute: Attribute, values: Sequence[str | bytes], problems: list[Problem]) -> set[str]:
+        identifiers: set[str] = set()
+        for value in values:
+            try:
+                identifier = parse_value(value, attribute, self._zone)
+            except ValueProblem as problem:
+                problems.append(Problem(problem.kind, attribute.name, str(problem)))
+                continue
+            if identifier:
+                identifiers.add(str(identifier))
+        return identifiers
+
+
+def _plain_texts(values: Sequence[str | bytes]) -> set[str] | None:
+    """The values that are not empty, where all are texts that are stored as they are."""
+    try:
+        if not "".join(values).isprintable():  # type: ignore[arg-type]
+            return None
+    except TypeError:  # bytes
+        return None
+    return set(filter(None, values))  # type: ignore[arg-type]
