@@ -35,6 +35,8 @@ _FALSE = frozenset({"false", "no", "0", "f", "n"})
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{32}\Z")
 _SPACES = re.compile(r"\s+")
+TEXTS = frozenset({ValueType.TEXT, ValueType.REFERENCE})
+"""Types whose values are read as they are spelled."""
 _REPEATED = 40
 """Characters of the longest text whose instant is remembered."""
 _EXACT = Context(prec=_MAX_DIGITS, traps=[Inexact, InvalidOperation])
@@ -272,7 +274,7 @@ def fold(text: str) -> str:
 
 def folds(attribute: Attribute) -> bool:
     """Whether the attribute's texts are compared without case (MOD-2)."""
-    return not attribute.case_sensitive and attribute.type in {ValueType.TEXT, ValueType.REFERENCE}
+    return not attribute.case_sensitive and attribute.type in TEXTS
 
 
 def compare_key(value: Any, attribute: Attribute) -> Hashable:
