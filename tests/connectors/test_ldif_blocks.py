@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -165,7 +166,8 @@ def _told(found: Entry | EntryError | int | None) -> list[str]:
 
 def _all_of(next_page: Callable[[], Any]) -> tuple[list[Any], list[str]]:
     """What each page says, its objects as texts in an order of their own, and the fault that ended the read."""
-    pages, fault = [], []
+    pages: list[Any] = []
+    fault: list[str] = []
     try:
         while not pages or not pages[-1][0]:
             page = next_page()
@@ -208,15 +210,15 @@ def test_pages_say_the_same_in_bulk_and_one_by_one_as_records_and_as_entries(
         system = an_ldif_system(_STAFF, _PERSON, max_record_size=_LARGEST, mode=mode)
         given_all = (tmp_path / "directory.ldif", types_of(system), read_options(system.options, []), tmp_path, None)
         careful = _OneByOne(*given_all)
-        wanted, fault = _all_of(lambda: careful.next_page(size))
+        wanted, fault = _all_of(partial(careful.next_page, size))
         careful.close()
         for records in (False, True):
             reader = _reader(tmp_path, records=records, token=None, mode=mode)
-            assert _all_of(lambda reader=reader: reader.next_page(size)) == (wanted, fault)
+            assert _all_of(partial(reader.next_page, size)) == (wanted, fault)
             reader.close()
         for before, after in pairwise(wanted):
             reader = _reader(tmp_path, records=True, token=before[1], mode=mode)
-            page = _all_of(lambda reader=reader: reader.next_page(size))[0][0]
+            page = _all_of(partial(reader.next_page, size))[0][0]
             assert page[4] == after[4]
             reader.close()
 
