@@ -17,27 +17,29 @@ from tests.connectors.systems import an_ldif_system, an_object_type
 
 from anabranch.connectors import ldif_blocks, ldif_reading
 from anabranch.connectors.ldif_blocks import Block, LdifBlocks
+from anabranch.connectors.ldif_entries import EntryReader
 from anabranch.connectors.ldif_format import BadRecord, RawRecord, parse_record, split_records, whole_record
 from anabranch.connectors.ldif_options import CHANGES, read_options, types_of
 from anabranch.connectors.ldif_reading import LdifFileReader
+from anabranch.connectors.ldif_regular import RegularEntries
 from anabranch.connectors.ldif_unread import LdifRecords, says_all
 from anabranch.connectors.port import Entry, EntryError, IncompleteRead, SourceFault
 from anabranch.model.enums import ValueType
 
 _LARGEST = 1024
-_STAFF = an_object_type("staff", "dn", {"object-classes": ["person", "staff"], "base": "ou=s"}, "dn", "uid")
+_STAFF = an_object_type("staff", "dn", {"object-classes": ["person", "staff"], "base": "ou=s,dc=x"}, "dn", "uid")
 _PERSON = an_object_type(
     "person", "uid", {"object-classes": ["person"]}, "uid", "dn", "cn", "mail*", photo=ValueType.BINARY
 )
 _NAMES = (
-    b"dn: uid=ann,ou=s",
+    b"dn: uid=ann,ou=s,dc=x",
     b"dn: uid=bob,dc=x",
-    b"dn: ou=s",
-    b"dn: OU=S ",
-    b"dn: uid=a\\,ou=s",
-    b'dn: uid="a,b",ou=s',
-    b"dn: uid=a,ou=s,",
-    b"dn: uid=a,uid=b,ou=s",
+    b"dn: ou=s,dc=x",
+    b"dn: OU=S, dc=x ",
+    b"dn: uid=a\\,ou=s,dc=x",
+    b'dn: uid="a,b",ou=s,dc=x',
+    b"dn: uid=a,ou=s,dc=x,",
+    b"dn: uid=a,uid=b,ou=s,dc=x",
     b"DN: cn=cyd",
     b"Dn: cn=dan",
     b"dn:: dWlkPWV2ZQ==",
@@ -93,6 +95,7 @@ _plain = st.builds(
     st.sampled_from((b"uid: ann", b"uid: bob", b"objectClass: staff")),
     st.lists(st.sampled_from(_LINES), max_size=3),
 )
+_pieces = st.one_of(st.integers(1, 90), st.integers(100, 4000))
 _records = st.one_of(_plain, _plain, _plain, st.lists(_lines, max_size=4))
 
 
@@ -114,7 +117,7 @@ def _cut_with_care(data: bytes, offset: int = 0, line: int = 0) -> list[tuple[by
     return [(one.data, one.line, one.end, one.lines, one.oversized, one.whole_lines) for one in found]
 
 
-@given(_files(), st.integers(1, 90), st.integers(1, 5), st.sampled_from((1, 100, 10_000)))
+@given(_files(), _pieces, st.integers(1, 5), st.sampled_from((1, 100, 10_000)))
 def test_blocks_are_the_records_that_a_careful_cut_gives(data: bytes, piece: int, size: int, most: int) -> None:
     wanted = _cut_with_care(data)
     with patch.object(ldif_blocks, "_PIECE", piece), patch.object(ldif_blocks, "_MOST", 4 * piece):
@@ -195,7 +198,7 @@ class _OneByOne(LdifFileReader):
 @given(
     _files(),
     st.integers(1, 6),
-    st.integers(1, 90),
+    _pieces,
     st.sampled_from((60, 1 << 25)),
     st.sampled_from(("content", CHANGES)),
 )
@@ -233,6 +236,48 @@ def test_a_record_that_is_left_unread_counts_as_one_and_asks_for_no_url(data: by
 
 def _no_url(url: str) -> bytes:
     raise AssertionError(f"{url} was asked for")
+
+
+_regular = st.builds(
+    lambda name, lines: [name, b"objectClass: person", *lines],
+    st.sampled_from((*_NAMES[:6], b"dn: uid=ann,dc=x")),
+    st.lists(st.sampled_from(_LINES), max_size=3),
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(_regular, min_size=1, max_size=8), st.sampled_from((b"\n", b"\r\n")))
+def test_a_regular_record_says_on_the_short_way_what_it_says_on_the_long_one(
+    records: list[list[bytes]], end: bytes
+) -> None:
+    types = types_of(an_ldif_system(_STAFF, _PERSON))
+    entries = EntryReader(types, "directory.ldif")
+    regular = RegularEntries(types, entries, "directory.ldif")
+    for lines in records:
+        raw = end.join([*lines, b""])[:-1]
+        if any(line in (b"", b"\r") for line in lines) or not says_all(raw):
+            continue
+        found = regular.entry(raw, 7)
+        if found is None:
+            continue
+        record = whole_record(raw, 7)
+        parsed = parse_record(record, _no_url)
+        assert parsed is not None
+        assert _told(found) == _told(entries.entry(record, parsed))
+
+
+def test_what_most_records_are_is_regular() -> None:
+    types = types_of(an_ldif_system(_STAFF, _PERSON))
+    entries = RegularEntries(types, EntryReader(types, "directory.ldif"), "directory.ldif")
+    plain = "dn: uid=ann,ou=s,dc=x\nobjectClass: person\nuid: ann\nmail: a\nmail:: w7w=\nsn: Müller\njpeg:: AP8=\ncn: A"
+    plain += "\n nn"
+    for text in (plain, plain.replace("\n", "\r\n") + "\r"):
+        found = entries.entry(text.encode(), 7)
+        assert found is not None
+        assert found.texts == {"dn": "uid=ann,ou=s,dc=x", "uid": "ann", "cn": "Ann"}
+        assert found.values == {"mail": ["a", "ü"]}
+    for odd in ("\ncn:  a", "\nmail:: *", "\ncn:", "\nchangetype: add", "\nno colon", "\nobjectClass:: eA=="):
+        assert entries.entry((plain + odd).encode(), 7) is None
 
 
 def test_equal_entries_are_equal_bytes_wherever_they_stand_and_fetched_values_never_are(tmp_path: Path) -> None:
