@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.connectors.systems import an_ldif_system, an_object_type
@@ -151,6 +152,15 @@ def test_a_regular_file_is_cut_in_bulk_and_what_is_irregular_in_it_alone_with_ca
     assert (kinds[0], kinds[-1], kinds.count(RawRecord) < 30) == (Block, Block, True)
 
 
+@pytest.mark.parametrize("size", [_LARGEST - 1, _LARGEST, _LARGEST + 1])
+def test_the_limit_of_a_record_is_the_same_in_bulk(size: int) -> None:
+    data = (b"dn: " + b"x" * (size - 5) + b"\n\n") * 2
+    blocks = LdifBlocks(BytesIO(data), 0, 0, _LARGEST)
+    taken = blocks.take(2, 1 << 20)
+    assert isinstance(taken, RawRecord) is (size > _LARGEST)
+    assert [one[4] for one in _cut_with_care(data)] == [size > _LARGEST] * 2
+
+
 def _reader(place: Path, *, records: bool, token: dict[str, Any] | None, **options: Any) -> LdifFileReader:
     system = an_ldif_system(_STAFF, _PERSON, max_record_size=_LARGEST, **options)
     return LdifFileReader(
@@ -239,9 +249,10 @@ def _no_url(url: str) -> bytes:
 
 
 _regular = st.builds(
-    lambda name, lines: [name, b"objectClass: person", *lines],
+    lambda name, classes, lines: [name, b"objectClass: person", *classes, b"uid: ann", *lines],
     st.sampled_from((*_NAMES[:6], b"dn: uid=ann,dc=x")),
-    st.lists(st.sampled_from(_LINES), max_size=3),
+    st.sampled_from(([], [b"objectClass: staff"])),
+    st.lists(st.sampled_from(_LINES), max_size=2),
 )
 
 
