@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.builders import an_attribute
 from tests.engine.site import an_object_type, attributes
 
+from anabranch.engine import parsing
 from anabranch.engine.identifiers import reference_hashes
-from anabranch.engine.parsing import NoIdentity, Parsed, Parser
-from anabranch.engine.values import text_hash
+from anabranch.engine.parsing import DIGEST_SIZE, NoIdentity, Parsed, Parser, untyped_digests
+from anabranch.engine.values import ValueProblem, anchor_key, datetime_text, parse_value, text_hash
 from anabranch.model.configuration import Attribute, ObjectType
 from anabranch.model.enums import ValueType
 
@@ -115,6 +120,98 @@ def test_a_fingerprint_is_that_of_the_values_however_they_are_spelled(
 @pytest.mark.behaviour("IMP-18")
 def test_a_changed_schema_makes_another_fingerprint() -> None:
     assert parsed(id="1").fingerprint != parsed(a_parser(schema="next"), id="1").fingerprint
+
+
+@pytest.mark.behaviour("IMP-18")
+def test_digests_of_bytes_of_an_unknown_type_are_worth_something_else_under_each_reading() -> None:
+    raw = [b"one", b"two", b"one"]
+    untyped = b"".join(untyped_digests(raw, "layout"))
+    parsers = [a_parser(), a_parser(schema="next"), a_parser(zone="Europe/Berlin")]
+    read = [parser.digests_as_read(untyped) for parser in parsers]
+    each = [[one[at : at + DIGEST_SIZE] for at in range(0, len(one), DIGEST_SIZE)] for one in read]
+
+    assert [(one[0] == one[2], one[0] == one[1]) for one in each] == [(True, False)] * 3
+    assert len({one[0] for one in each}) == 3
+    assert untyped_digests(raw, "layout") != untyped_digests(raw, "other")
+    assert a_parser().digests_as_read(untyped) == read[0]
+    assert a_parser().digests_as_read(b"") == b""
+
+
+# --- the short ways give what the long ones give
+
+_odd = st.text(alphabet="aÉ1-: T\0\n\t\u00a0\u2028\udc80", max_size=4)
+_texts = st.one_of(_odd, st.sampled_from(("40", "+040", "x", "2024-02-30", "2024-02-29", "20240229101112Z", "a")))
+
+
+@given(
+    st.dictionaries(st.sampled_from((*KNOWN, "id", "stranger")), _texts.filter(bool)),
+    st.lists(_texts, max_size=3),
+    st.lists(_texts, max_size=3),
+)
+def test_single_texts_say_the_same_apart_and_as_lists(
+    texts: dict[str, str], tags: list[str], members: list[str]
+) -> None:
+    parser = a_parser(anchor="id")
+    lists: dict[str, list[str | bytes]] = {"tags": [*tags], "members": [*members]}
+    texts = {name: text for name, text in texts.items() if name not in lists}
+    found = parser.parse(lists, texts)
+
+    assert found == parser.parse({**lists, **{name: [text] for name, text in texts.items()}})
+
+
+@given(st.lists(st.one_of(_texts, st.binary(max_size=2)), max_size=4), st.booleans())
+def test_references_say_the_same_all_at_once_and_one_by_one(values: list[str | bytes], many: bool) -> None:
+    raw: dict[str, list[str | bytes]] = {"id": ["1"], "members" if many else "manager": values}
+    found = a_parser().parse(raw)
+    with patch.object(parsing, "_plain_texts", return_value=None):
+        assert found == a_parser().parse(raw)
+
+
+@given(_texts, st.booleans(), st.booleans(), st.sampled_from((ValueType.TEXT, ValueType.REFERENCE, ValueType.INTEGER)))
+def test_a_reference_has_the_hashes_of_the_object_it_names(
+    raw: str, anchor_folds: bool, secondary_folds: bool, kind: ValueType
+) -> None:
+    known = attributes(
+        id={"type": kind, "case_sensitive": not anchor_folds},
+        dn={"type": ValueType.TEXT, "case_sensitive": not secondary_folds},
+    )
+
+    def expected(attribute: Attribute) -> bytes:
+        try:
+            value = parse_value(raw, attribute)
+        except ValueProblem:
+            value = None
+        return anchor_key(value, attribute)[1] if value is not None else text_hash(raw)
+
+    wanted = expected(known["id"]), expected(known["dn"])
+    for _ in range(2):
+        target = ObjectType(key="person", anchor="id", secondary="dn", attributes=known)
+        assert reference_hashes(raw, target) == wanted
+
+
+@given(st.datetimes(timezones=st.sampled_from((UTC, ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")))))
+def test_an_instant_is_written_out_in_utc(moment: datetime) -> None:
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        return
+    fraction = f".{utc.microsecond:06d}" if utc.microsecond else ""
+    date = f"{utc.year:04}-{utc.month:02}-{utc.day:02}"
+    text = f"{date}T{utc.hour:02}:{utc.minute:02}:{utc.second:02}{fraction}Z"
+
+    assert datetime_text(moment) == text
+    since = an_attribute("since", type=ValueType.DATETIME)
+    assert [parse_value(text, since, ZoneInfo("Asia/Tokyo")) for _ in range(2)] == [text] * 2
+
+
+def test_a_local_time_that_came_before_is_read_in_the_zone_asked_for() -> None:
+    since = an_attribute("since", type=ValueType.DATETIME)
+    zones = ["UTC", "Europe/Berlin", "UTC", "Europe/Berlin"]
+
+    assert [parse_value("2024-06-01 12:00", since, ZoneInfo(zone)) for zone in zones] == [
+        "2024-06-01T12:00:00Z",
+        "2024-06-01T10:00:00Z",
+    ] * 2
 
 
 # --- identity

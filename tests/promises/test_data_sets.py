@@ -305,6 +305,8 @@ async def test_exports_with_sent_rows_come_page_by_page(data_keeper: DataKeeper)
     async with data_keeper.reader() as reader:
         assert [one.id for one in await reader.confirmable_exports(HR, ExportId(0), 2)] == [1, 3]
         assert [one.id for one in await reader.confirmable_exports(HR, ExportId(3), 2)] == [4]
+        assert await reader.confirmable_ranges(HR, 2) == [IdRange(1, 3, 2), IdRange(4, 4, 1)]
+        assert await reader.confirmable_ranges(SystemId(7), 2) == []
 
 
 # --- proposals and listed operations

@@ -137,13 +137,13 @@ class LdifConnector:
     async def read(self, request: ReadRequest) -> AsyncIterator[Page]:
         if request.partition != _PARTITION:
             raise SourceFault(f"there is no partition {request.partition!r}; an LDIF file has one, {_PARTITION!r}")
-        reader = await asyncio.to_thread(self._reader, request.token)
+        reader = await asyncio.to_thread(self._reader, request.token, request.records)
         async with aclosing(self._readers.pages(reader, request.page_size)) as pages:
             async for page in pages:
                 yield page
 
-    def _reader(self, token: Token | None) -> LdifFileReader:
-        return LdifFileReader(self._path, self._types, self._options, self._base_directory, token)
+    def _reader(self, token: Token | None, records: bool = False) -> LdifFileReader:
+        return LdifFileReader(self._path, self._types, self._options, self._base_directory, token, records=records)
 
     async def watermark(self) -> Token | None:
         return await asyncio.to_thread(feed_end, self._path) if self._options.mode == CHANGES else None

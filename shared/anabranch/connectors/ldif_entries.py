@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+import msgspec
+
 from anabranch.connectors import dn as names
 from anabranch.connectors.dn import Dn
 from anabranch.connectors.ldif_format import ChangeType, Line, Modification, RawRecord, Record, salvage
@@ -59,6 +61,9 @@ class EntryReader:
         self._name = name
         self._names = {one.record.key: _Names(one.columns) for one in types}
         self._by_classes: dict[tuple[bytes, ...], list[LdifType]] = {}
+        kinds = [(one.record.key, one.classes, one.dn_attribute, one.base) for one in types]
+        self.layout = "ldif 1 " + msgspec.json.encode(kinds).decode()
+        """What besides the bytes of an entry and the schema of its type decides what it says."""
 
     def entry(self, raw: RawRecord, record: Record) -> Outcome:
         """The object a record of content, or any change record, is about."""
@@ -97,7 +102,7 @@ class EntryReader:
         classes = tuple(
             [value for name, value in record.attributes if len(name) == size and name.lower() == _OBJECT_CLASS]
         )
-        kind = self._kind_of(classes, record.dn)
+        kind = self.kind_of(classes, record.dn)
         if kind is None:
             return None
         values = self._values(kind, record.attributes)
@@ -107,7 +112,12 @@ class EntryReader:
             return self._missing_anchor(kind, record, place, f"the entry {record.dn!r} has no {kind.record.anchor!r}")
         return Entry(kind.record.key, values, place)
 
-    def _kind_of(self, classes: tuple[bytes, ...], dn: str) -> LdifType | None:
+    def find(self, kind: LdifType, description: bytes) -> Attribute | None:
+        """The attribute of the type that stands behind an attribute description, if one is declared."""
+        return self._names[kind.record.key].find(description)
+
+    def kind_of(self, classes: tuple[bytes, ...], dn: str) -> LdifType | None:
+        """The type of an entry with these object classes. Raises `BadName`."""
         fitting = self._by_classes.get(classes)
         if fitting is None:
             held = {one.decode("utf-8", "replace").lower() for one in classes}

@@ -105,6 +105,12 @@ def split_records(file: BinaryIO, offset: int, line: int, largest: int) -> Itera
         yield RawRecord(b"".join(parts), first, offset + size, lines, False, size > largest, not inside)
 
 
+def whole_record(raw: bytes, line: int) -> RawRecord:
+    """A closed record by itself, without its last line feed, that begins at this line; its place in bytes is not
+    told."""
+    return RawRecord(raw + b"\n", line, 0, 0, True, False, True)
+
+
 def parse_record(raw: RawRecord, read_url: ReadUrl) -> Record | None:
     """The record, or None for one of comments and `version:` alone. Raises `BadRecord` with the line in the file."""
     try:
@@ -124,7 +130,7 @@ def salvage(raw: RawRecord) -> Record | None:
     lines: list[tuple[bytes, bytes, int]] = []
     for line in whole:
         with suppress(BadRecord):
-            lines += [one for one in _lines([line], refuse_url) if _is_description(one[0])]
+            lines += [one for one in _lines([line], refuse_url) if is_description(one[0])]
     if not lines or lines[0][0].lower() != b"dn":
         return None
     dn = lines[0][1].decode("utf-8", "replace")
@@ -202,7 +208,8 @@ def _shown(text: bytes) -> str:
 
 
 @lru_cache(maxsize=4096)  # a file names few attributes very often
-def _is_description(name: bytes) -> bool:
+def is_description(name: bytes) -> bool:
+    """Whether the text may stand as an attribute description."""
     return _DESCRIPTION.fullmatch(name) is not None
 
 
@@ -240,7 +247,7 @@ def _record(lines: list[tuple[bytes, bytes, int]]) -> Record:
 
 def _attributes(lines: list[tuple[bytes, bytes, int]]) -> tuple[Line, ...]:
     for name, _, n in lines:
-        if not _is_description(name):
+        if not is_description(name):
             raise BadRecord(f"{_shown(name)} is no attribute name", n)
     return tuple([(name, value) for name, value, _ in lines])
 
@@ -251,7 +258,7 @@ def _modifications(lines: list[tuple[bytes, bytes, int]]) -> Iterator[Modificati
         op, attribute, n = lines[at]
         op = op.lower()
         attribute = attribute.strip()
-        if op not in (b"add", b"delete", b"replace") or not _is_description(attribute):
+        if op not in (b"add", b"delete", b"replace") or not is_description(attribute):
             raise BadRecord(f"{_shown(op)} begins no modification; write add:, delete: or replace: and an attribute", n)
         at += 1
         values = []

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from anabranch.connectors.csv_options import MEBIBYTE
+from anabranch.connectors.ldif_blocks import Block, LdifBlocks
 from anabranch.connectors.ldif_entries import EntryReader
 from anabranch.connectors.ldif_format import (
     BadRecord,
@@ -20,9 +21,11 @@ from anabranch.connectors.ldif_format import (
     ReadUrl,
     parse_record,
     refuse_url,
-    split_records,
+    whole_record,
 )
 from anabranch.connectors.ldif_options import CHANGES, LdifOptions, LdifType
+from anabranch.connectors.ldif_regular import RegularEntries
+from anabranch.connectors.ldif_unread import LdifRecords, says_all
 from anabranch.connectors.port import Entry, EntryError, IncompleteRead, Page, SourceFault, Token
 from anabranch.connectors.source_file import (
     HEAD_BYTES,
@@ -64,41 +67,71 @@ def url_reader(directory: Path | None, largest: int) -> ReadUrl:
     return read
 
 
+class _Page:
+    """What the records of a page are so far."""
+
+    def __init__(self, records: LdifRecords) -> None:
+        self.entries: list[Entry] = []
+        self.errors: list[EntryError] = []
+        self.ignored = 0
+        self.records = records
+
+    @property
+    def count(self) -> int:
+        return len(self.entries) + len(self.errors) + self.ignored + len(self.records.raw)
+
+    def add(self, found: Entry | EntryError | int) -> None:
+        if isinstance(found, Entry):
+            self.entries.append(found)
+        elif isinstance(found, EntryError):
+            self.errors.append(found)
+        else:
+            self.ignored += found
+
+
 class LdifFileReader:
     """An open LDIF file. Used by one thread at a time."""
 
     def __init__(
-        self, path: Path, types: list[LdifType], options: LdifOptions, base_directory: Path, token: Token | None
+        self,
+        path: Path,
+        types: list[LdifType],
+        options: LdifOptions,
+        base_directory: Path,
+        token: Token | None,
+        *,
+        records: bool = False,
     ) -> None:
-        """Opens the file and goes to the token. Raises `SourceFault`, `SourceChanged`."""
+        """Opens the file and goes to the token. Raises `SourceFault`, `SourceChanged`. With `records` pages hold the
+        entries of a file of content as records, as far as their bytes say all about them."""
         self._path = path
         self._largest = options.max_record_size
+        self._as_records = records and options.mode != CHANGES
         self._feed = options.mode == CHANGES
         folder = None if options.url_directory is None else base_directory / options.url_directory
         self._read_url = url_reader(folder, options.max_record_size)
         self._entries = EntryReader(types, path.name)
+        self._regular = RegularEntries(types, self._entries, path.name)
         self._file: BinaryIO = open_for_reading(path)
         self._records_read = 0
-        self._offset = self._line = 0
         try:
             self._stamp = take_stamp(self._file)
             if not self._stamp.size and not self._feed:
                 raise SourceFault(f"{path}: the file is empty; one without entries still begins with version: 1")
-            if token is not None:
-                self._go_to(token)
-            self._records = split_records(self._file, self._offset, self._line, self._largest)
+            offset, line = (0, 0) if token is None else self._place_of(token)
+            self._blocks = LdifBlocks(self._file, offset, line, self._largest)
         except BaseException:
             self._file.close()
             raise
 
-    def _go_to(self, token: Token) -> None:
+    def _place_of(self, token: Token) -> tuple[int, int]:
         if self._feed:
             check_appended(self._path, token, self._file)
         else:
             check_same(self._path, token, self._stamp)
-        self._offset = whole_number(self._path, token, "offset")
-        self._line = whole_number(self._path, token, "line")
+        place = whole_number(self._path, token, "offset"), whole_number(self._path, token, "line")
         self._records_read = whole_number(self._path, token, "rows")
+        return place
 
     def close(self) -> None:
         self._file.close()
@@ -114,32 +147,45 @@ class LdifFileReader:
             raise Retryable(f"{self._path}: cannot be read: {error.strerror or error}") from error
 
     def _read_page(self, size: int) -> Page:
-        entries: list[Entry] = []
-        errors: list[EntryError] = []
-        ignored, until, complete = 0, self._offset + _PAGE_BYTES, True
-        for raw in self._records:
-            self._offset, self._line = raw.end, raw.lines
-            found = self._read_record(raw)
-            if isinstance(found, Entry):
-                entries.append(found)
-            elif isinstance(found, EntryError):
-                errors.append(found)
-            else:
-                ignored += found
-            if len(entries) + len(errors) + ignored >= size or self._offset >= until:
-                complete = False
+        page = _Page(LdifRecords(self._entries.layout, self._regular, self._read_record))
+        until = self._blocks.offset + _PAGE_BYTES
+        complete = False
+        while page.count < size and self._blocks.offset < until:
+            taken = self._blocks.take(size - page.count, until - self._blocks.offset)
+            if taken is None:
+                complete = True
                 break
+            self._take(page, taken)
         if not self._feed:
             check_unmoved(self._path, self._file, self._stamp)
-        self._records_read += len(entries) + len(errors) + ignored
+        self._records_read += page.count
         return Page(
-            entries=entries,
-            errors=errors,
+            entries=page.entries,
+            errors=page.errors,
             next_token=None if complete else self._token(),
             complete=complete,
-            ignored=ignored,
+            ignored=page.ignored,
             total_hint=self._records_read if complete else self._guess(),
+            records=page.records if self._as_records else None,
         )
+
+    def _take(self, page: _Page, taken: Block | RawRecord) -> None:
+        if isinstance(taken, RawRecord):
+            if self._as_records and taken.whole_lines and not taken.oversized:
+                taken = Block([taken.data[:-1]], taken.line)
+            else:
+                page.add(self._read_record(taken))
+                return
+        line, held = taken.line, page.records
+        if self._as_records and line > 1 and all(map(says_all, taken.raw)):
+            held.add(taken.raw, line)
+            return
+        for raw in taken.raw:
+            if self._as_records and line > 1 and says_all(raw):
+                held.add([raw], line)
+            else:
+                page.add(self._read_record(whole_record(raw, line)))
+            line += raw.count(b"\n") + 2
 
     def _read_record(self, raw: RawRecord) -> Entry | EntryError | int:
         """An object, an error, or how many records were passed over (a bare `version:` counts as none)."""
@@ -170,10 +216,14 @@ class LdifFileReader:
         return 1 if found is None else found
 
     def _token(self) -> Token:
-        return stamp_token(self._stamp) | {"offset": self._offset, "line": self._line, "rows": self._records_read}
+        return stamp_token(self._stamp) | {
+            "offset": self._blocks.offset,
+            "line": self._blocks.line,
+            "rows": self._records_read,
+        }
 
     def _guess(self) -> int:
-        return max(self._records_read, self._records_read * self._stamp.size // max(1, self._offset))
+        return max(self._records_read, self._records_read * self._stamp.size // max(1, self._blocks.offset))
 
 
 def feed_end(path: Path) -> Token:

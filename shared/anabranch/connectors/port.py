@@ -114,15 +114,16 @@ class EntryError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Records(Protocol):
-    """Complete objects of one type as the source spells them, not yet taken apart.
+    """Complete objects as the source spells them, not yet taken apart.
 
     `raw` holds one spelling an object. Equal bytes under an equal `layout` are the same object with the same values
     wherever and whenever they are read; `layout` names all besides the bytes that has a say in this: the header, the
-    encoding, the options.
+    encoding, the options. `object_type` is the type of all of them, or None where that is known of each only once it is
+    read, if it is of a declared type at all.
     """
 
     @property
-    def object_type(self) -> str: ...
+    def object_type(self) -> str | None: ...
 
     @property
     def layout(self) -> str: ...
@@ -130,8 +131,9 @@ class Records(Protocol):
     @property
     def raw(self) -> Sequence[bytes]: ...
 
-    def read(self, numbers: Iterable[int]) -> Iterator[Entry | EntryError]:
-        """The objects at these places of `raw`, one for each in their order; places are those of the source."""
+    def read(self, numbers: Iterable[int]) -> Iterator[Entry | EntryError | None]:
+        """The objects at these places of `raw`, one for each in their order; places are those of the source. None
+        for an object of no declared type."""
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +151,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Part of a read. `complete` on the last page alone, which may be empty; every other carries `next_token`.
 
     `records` are further objects of the page, given only where the request allows it. `ignored` counts objects of no
-    declared type; `total_hint` guesses the objects of the partition, on the last page without error.
+    declared type besides those among the records; `total_hint` guesses the objects of the partition, on the last page
+    without error.
     """
 
     entries: list[Entry]

@@ -305,7 +305,7 @@ def _anchors(page: Page) -> list[str]:
 def _told(page: Page) -> list[str]:
     """Everything a page says, however it says it, as texts that can be compared."""
     records = page.records.read(range(len(page.records.raw))) if page.records is not None else ()
-    return [_as_text(one) for one in (*page.entries, *page.errors, *records)]
+    return [_as_text(one) for one in (*page.entries, *page.errors, *records) if one is not None]
 
 
 def _as_text(one: Entry | EntryError) -> str:

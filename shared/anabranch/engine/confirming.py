@@ -18,6 +18,9 @@ from anabranch.model.enums import ExportKind, ExportState, RowOp, RowState
 from anabranch.model.objects import CsoRef, Document, PendingExport, PendingRow
 
 MAX_REFUTATIONS = 5
+_JUDGED = frozenset({RowState.SENT, RowState.NOT_CONFIRMED})
+_SET, _ADD, _REMOVE, _CLEAR = RowOp.SET, RowOp.ADD, RowOp.REMOVE, RowOp.CLEAR
+_NOTHING: frozenset[tuple[str, Any]] = frozenset()
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -39,7 +42,7 @@ def confirm(
     exhausted: list[PendingRow] = []
     confirmed = 0
     for row in export.rows:
-        if row.state not in {RowState.SENT, RowState.NOT_CONFIRMED}:
+        if row.state not in _JUDGED:
             left.append(row)
             continue
         if held.shows(row):
@@ -64,7 +67,7 @@ def refuse(row: PendingRow) -> PendingRow:
 
 def refute_create(export: PendingExport) -> PendingExport:
     """A create that was accepted, and whose object a complete full import did not find (EXP-48)."""
-    rows = [refuse(row) if row.state in {RowState.SENT, RowState.NOT_CONFIRMED} else row for row in export.rows]
+    rows = [refuse(row) if row.state in _JUDGED else row for row in export.rows]
     return msgspec.structs.replace(export, rows=tuple(rows), state=state_of(rows))
 
 
@@ -90,29 +93,29 @@ class _Held:
         self._rows = rows
         self._attributes = attributes
         self._values: dict[str, set[Any]] = {}
-        self._raws = {(ref.attr, ref.raw) for ref in refs}
-        self._targets = {(ref.attr, ref.target_mvo_id) for ref in refs}
-        self._referring = {ref.attr for ref in refs}
+        self._raws = {(ref.attr, ref.raw) for ref in refs} if refs else _NOTHING
+        self._targets = {(ref.attr, ref.target_mvo_id) for ref in refs} if refs else _NOTHING
 
     def shows(self, row: PendingRow) -> bool:
         """True when the object looks as the row wants it to."""
-        if row.op is RowOp.CLEAR:
-            return self._is_cleared(row.attr)
-        if row.target_mvo_id is not None or row.raw:
-            there = (row.attr, row.target_mvo_id) in self._targets if row.target_mvo_id is not None else False
-            there = there or (bool(row.raw) and (row.attr, row.raw) in self._raws)
-            return there is (row.op is not RowOp.REMOVE)
-        attribute = self._attributes[row.attr]
-        if row.op is RowOp.SET:
-            held = self._doc.get(row.attr)
+        op, attr, target = row.op, row.attr, row.target_mvo_id
+        if op is _CLEAR:
+            return self._is_cleared(attr)
+        if target is not None or row.raw:
+            there = target is not None and (attr, target) in self._targets
+            there = there or (bool(row.raw) and (attr, row.raw) in self._raws)
+            return there is (op is not _REMOVE)
+        attribute = self._attributes[attr]
+        if op is _SET:
+            held = self._doc.get(attr)
             return held is not None and same_values(row.value, held, attribute)
-        return (compare_key(row.value, attribute) in self._keys(attribute)) is (row.op is RowOp.ADD)
+        return (compare_key(row.value, attribute) in self._keys(attribute)) is (op is _ADD)
 
     def _is_cleared(self, attr: str) -> bool:
         """Empty, but for what was added after the clear (EXP-6)."""
         added = [row for row in self._rows if row.attr == attr and row.op is RowOp.ADD]
         if not added:
-            return attr not in self._doc and attr not in self._referring
+            return attr not in self._doc and not any(name == attr for name, _ in self._raws)
         attribute = self._attributes[attr]
         values = {compare_key(row.value, attribute) for row in added if row.value is not None}
         targets = {row.target_mvo_id for row in added if row.target_mvo_id is not None}

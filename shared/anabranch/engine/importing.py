@@ -41,15 +41,19 @@ def settle(row: StagedRow, stored: Cso | None, refs: Sequence[CsoRef], attribute
     if stored is None:
         if row.change == "delete":
             return Settled("ignored", {})
-        wanted = {attr: tuple(raws) for attr, raws in (row.refs or {}).items() if raws}
         values = tuple((name, None, value) for name, value in row.doc.items())
-        return Settled("added", row.doc, values, add_refs=wanted, write=True, touch=True)
+        return Settled("added", row.doc, values, add_refs=added_refs(row), write=True, touch=True)
     if stored.change_seq > row.seq_before_read:
         return Settled("superseded", stored.doc)
     if row.change == "delete":
         gone = stored.state is CsoState.NORMAL
         return Settled("obsoleted" if gone else "ignored", stored.doc, write=False)
     return _compare(row, stored, refs, attributes)
+
+
+def added_refs(row: StagedRow) -> dict[str, tuple[str, ...]]:
+    """Raw identifiers by attribute of an object that is new."""
+    return {attr: tuple(raws) for attr, raws in row.refs.items() if raws} if row.refs else {}
 
 
 def _compare(row: StagedRow, stored: Cso, refs: Sequence[CsoRef], attributes: Mapping[str, Attribute]) -> Settled:

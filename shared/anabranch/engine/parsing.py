@@ -74,6 +74,26 @@ class NoIdentity(msgspec.Struct, frozen=True):
     message: str
 
 
+def untyped_digests(raw: Iterable[bytes], layout: str) -> list[bytes]:
+    """What stands for bytes that spell an object of a type nobody has looked for yet. `Parser.digests_as_read` then
+    says for any number of types at once what they are worth under each; the bytes are gone through once."""
+    return _digests(raw, layout)
+
+
+def _digests(raw: Iterable[bytes], *bound: str) -> list[bytes]:
+    begun = blake2b(digest_size=DIGEST_SIZE, person=_stamp(blake2b.PERSON_SIZE, *bound)).copy
+    digests = []
+    for one in raw:
+        digest = begun()  # a copy costs half of what a beginning with parameters does
+        digest.update(one)
+        digests.append(digest.digest())
+    return digests
+
+
+def _stamp(size: int, *texts: str) -> bytes:
+    return blake2b("\n".join(texts).encode("utf-8", "surrogatepass"), digest_size=size).digest()
+
+
 class Parser:
     """Parses the objects of one object type. `schema` stamps its fingerprints, so that a changed schema reads anew."""
 
@@ -92,7 +112,9 @@ class Parser:
         )
         plain = set(self._plain_text)
         self._typed = tuple(one for one in selected if one.type is not ValueType.REFERENCE and one.name not in plain)
-        self._special = (*self._typed, *self._references)
+        self._lists = tuple(one.name for one in self._typed if one.multi_valued)
+        self._single = tuple((one.name, one) for one in self._typed if not one.multi_valued)
+        self._referring = tuple(one.name for one in self._references)
         self._names = frozenset(one.name for one in selected)
         self._anchor_folds = folds(self._anchor)
 
@@ -102,15 +124,17 @@ class Parser:
         """The object `raw` describes, by attribute name; `texts` are further attributes with one text each, none of
         them empty."""
         doc: Document = {}
+        refs: dict[str, list[str]] = {}
         problems: list[Problem] = []
         if texts:
-            raw = self._read_texts(raw, texts, doc, problems)
+            raw = self._read_texts(raw, texts, doc, refs, problems)
         if raw:
             self._read_raw(raw, doc, problems)
         identity = self._identify(doc, problems)
         if isinstance(identity, NoIdentity):
             return identity
-        refs = self._read_references(raw, problems) if self._references else {}
+        if raw and self._references:
+            refs = {**self._read_references(raw, problems), **refs}
         secondary = doc.get(self._record.secondary) if self._record.secondary else None
         text, digest = (
             anchor_key(secondary, self._secondary) if secondary is not None and self._secondary else (None, None)
@@ -138,27 +162,30 @@ class Parser:
         raw: Mapping[str, Sequence[str | bytes]],
         texts: Mapping[str, str],
         doc: Document,
+        refs: dict[str, list[str]],
         problems: list[Problem],
     ) -> Mapping[str, Sequence[str | bytes]]:
-        """Texts that are stored as they are and single values of other types are in `doc`; what is left to read."""
+        """Texts that are stored as they are, references and single values of other types are in `doc` and `refs`; what
+        is left to read."""
         if not (texts.keys() <= self._names and "".join(texts.values()).isprintable()):
             return {**raw, **{name: [text] for name, text in texts.items()}}
         doc.update(texts)
-        left: dict[str, Sequence[str | bytes]] = {}
-        for attribute in self._special:
-            text = doc.pop(attribute.name, None)
+        for name in self._referring:
+            text = doc.pop(name, None)
+            if text is not None:
+                refs[name] = [text]
+        for name, attribute in self._single:
+            text = doc.pop(name, None)
             if text is None:
-                continue
-            if attribute.multi_valued or attribute.type is ValueType.REFERENCE:
-                left[attribute.name] = [text]
                 continue
             try:
                 value = parse_value(text, attribute, self._zone)
             except ValueProblem as problem:
-                problems.append(Problem(problem.kind, attribute.name, str(problem)))
+                problems.append(Problem(problem.kind, name, str(problem)))
             else:
                 if value is not None:
-                    doc[attribute.name] = value
+                    doc[name] = value
+        left = {name: [doc.pop(name)] for name in self._lists if name in doc} if self._lists else None
         return {**raw, **left} if left else raw
 
     def identify(self, anchor: str) -> bytes | None:
@@ -172,15 +199,12 @@ class Parser:
     def source_digests(self, raw: Iterable[bytes], layout: str) -> list[bytes]:
         """What stands for bytes that spell an object: equal digests are read into equal objects, because everything
         that has a say in the reading is part of them (IMP-18)."""
-        bound = "\n".join((_READING, self._schema, str(self._zone), layout))
-        person = blake2b(bound.encode("utf-8", "surrogatepass"), digest_size=blake2b.PERSON_SIZE).digest()
-        begun = blake2b(digest_size=DIGEST_SIZE, person=person).copy
-        digests = []
-        for one in raw:
-            digest = begun()  # a copy costs half of what a beginning with parameters does
-            digest.update(one)
-            digests.append(digest.digest())
-        return digests
+        return _digests(raw, _READING, self._schema, str(self._zone), layout)
+
+    def digests_as_read(self, untyped: bytes) -> bytes:
+        """What stands for bytes as this parser reads them, from the `untyped_digests` of these bytes, joined."""
+        mask = _stamp(DIGEST_SIZE, _READING, self._schema, str(self._zone)) * (len(untyped) // DIGEST_SIZE)
+        return (int.from_bytes(untyped, "little") ^ int.from_bytes(mask, "little")).to_bytes(len(untyped), "little")
 
     def _read(
         self, attribute: Attribute, values: Sequence[str | bytes], doc: Document, problems: list[Problem]
@@ -211,15 +235,12 @@ class Parser:
     ) -> dict[str, list[str]]:
         refs: dict[str, list[str]] = {}
         for attribute in self._references:
-            identifiers: set[str] = set()
-            for value in raw.get(attribute.name, ()):
-                try:
-                    identifier = parse_value(value, attribute, self._zone)
-                except ValueProblem as problem:
-                    problems.append(Problem(problem.kind, attribute.name, str(problem)))
-                    continue
-                if identifier:
-                    identifiers.add(str(identifier))
+            values = raw.get(attribute.name)
+            if not values:
+                continue
+            identifiers = _plain_texts(values)
+            if identifiers is None:
+                identifiers = self._identifiers(attribute, values, problems)
             if not identifiers:
                 continue
             if not attribute.multi_valued and len(identifiers) > 1:
@@ -228,3 +249,25 @@ class Parser:
                 continue
             refs[attribute.name] = sorted(identifiers)
         return refs
+
+    def _identifiers(self, attribute: Attribute, values: Sequence[str | bytes], problems: list[Problem]) -> set[str]:
+        identifiers: set[str] = set()
+        for value in values:
+            try:
+                identifier = parse_value(value, attribute, self._zone)
+            except ValueProblem as problem:
+                problems.append(Problem(problem.kind, attribute.name, str(problem)))
+                continue
+            if identifier:
+                identifiers.add(str(identifier))
+        return identifiers
+
+
+def _plain_texts(values: Sequence[str | bytes]) -> set[str] | None:
+    """The values that are not empty, where all are texts that are stored as they are."""
+    try:
+        if not "".join(values).isprintable():  # type: ignore[arg-type]
+            return None
+    except TypeError:  # bytes
+        return None
+    return set(filter(None, values))  # type: ignore[arg-type]

@@ -35,6 +35,10 @@ _FALSE = frozenset({"false", "no", "0", "f", "n"})
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{32}\Z")
 _SPACES = re.compile(r"\s+")
+TEXTS = frozenset({ValueType.TEXT, ValueType.REFERENCE})
+"""Types whose values are read as they are spelled."""
+_REPEATED = 40
+"""Characters of the longest text whose instant is remembered."""
 _EXACT = Context(prec=_MAX_DIGITS, traps=[Inexact, InvalidOperation])
 
 
@@ -206,11 +210,18 @@ def _parse_datetime(raw: object, zone: tzinfo | None) -> str:
     try:
         if isinstance(raw, datetime):
             return datetime_text(raw if raw.tzinfo is not None else from_local(raw, zone or UTC))
+        if type(raw) is str and len(raw) <= _REPEATED:
+            return _instant_text(raw, zone)
         return datetime_text(read_instant(_parse_text(raw, None).strip(), zone or UTC))
     except OverflowError:
         raise _out_of_range("outside the years 1 to 9999") from None
     except ValueError as error:
         raise _bad(str(error)) from None
+
+
+@lru_cache(maxsize=16_384)  # forty years of days: most instants of a source are dates, and come again and again
+def _instant_text(raw: str, zone: tzinfo | None) -> str:
+    return datetime_text(read_instant(_parse_text(raw, None).strip(), zone or UTC))
 
 
 def datetime_text(moment: datetime) -> str:
@@ -219,12 +230,7 @@ def datetime_text(moment: datetime) -> str:
         utc = moment.astimezone(UTC)
     except OverflowError:
         raise _out_of_range("outside the years 1 to 9999") from None
-    return (
-        utc.strftime("%Y").rjust(4, "0")
-        + utc.strftime("-%m-%dT%H:%M:%S")
-        + (f".{utc.microsecond:06d}" if utc.microsecond else "")
-        + "Z"
-    )
+    return utc.isoformat().removesuffix("+00:00") + "Z"
 
 
 def _parse_binary(raw: object, _zone: tzinfo | None) -> str:
@@ -268,7 +274,7 @@ def fold(text: str) -> str:
 
 def folds(attribute: Attribute) -> bool:
     """Whether the attribute's texts are compared without case (MOD-2)."""
-    return not attribute.case_sensitive and attribute.type in {ValueType.TEXT, ValueType.REFERENCE}
+    return not attribute.case_sensitive and attribute.type in TEXTS
 
 
 def compare_key(value: Any, attribute: Attribute) -> Hashable:
@@ -476,7 +482,7 @@ def anchor_key(value: Any, attribute: Attribute) -> tuple[str, bytes]:
 
 def content_fingerprint(doc: Mapping[str, Any], refs: Mapping[str, list[str]], schema: str) -> bytes:
     """16 bytes over names and canonical values, free of order, bound to the schema (IMP-18)."""
-    named = {name: sorted(set(raws)) for name, raws in refs.items() if raws} if refs else {}
+    named = {name: sorted(set(raws)) if len(raws) > 1 else raws for name, raws in refs.items() if raws} if refs else {}
     return blake2b(_ENCODER.encode((doc, named)), digest_size=16, person=_schema_key(schema)).digest()
 
 

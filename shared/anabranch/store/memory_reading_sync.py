@@ -271,14 +271,19 @@ class MemoryReader(MemoryImportReading):
         return _by_id(export for export in self._tables.exports.values() if export.cso_id in wanted)
 
     async def confirmable_exports(self, system: SystemId, after: ExportId, limit: int) -> list[PendingExport]:
+        return [one for one in self._confirmable(system) if one.id > after][:limit]
+
+    async def confirmable_ranges(self, system: SystemId, size: int) -> list[IdRange]:
+        return cut([one.id for one in self._confirmable(system)], size)
+
+    def _confirmable(self, system: SystemId) -> list[PendingExport]:
         sent = (ExportState.EXPORTED, ExportState.UNCONFIRMED)
-        found = (
+        return _by_id(
             one
             for one in self._tables.exports.values()
             if one.system_id == system
             and (one.state in sent or (one.state is ExportState.READY and one.sent_seq is not None))
         )
-        return _by_id(one for one in found if one.id > after)[:limit]
 
 
 def _sent(export: PendingExport, cso: Cso) -> SentPicture:

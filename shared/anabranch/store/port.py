@@ -272,6 +272,9 @@ class Reader(Protocol):
     async def confirmable_exports(self, system: SystemId, after: ExportId, limit: int) -> list[PendingExport]:
         """Pending exports with sent rows (`exported` or `unconfirmed`), by id."""
 
+    async def confirmable_ranges(self, system: SystemId, size: int) -> list[IdRange]:
+        """The ids of what `confirmable_exports` gives, in ranges of at most `size`, ascending."""
+
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """Which CSOs of one system a sync step concerns."""

@@ -11,6 +11,8 @@ import asyncpg
 
 from anabranch.model.identity import CsoId, ExportId, RunId, SystemId, TypeId
 from anabranch.model.objects import PendingExport, PendingRow, SentPicture, TargetPicture
+from anabranch.store.port import IdRange
+from anabranch.store.reading_ranges import cut
 from anabranch.store.reading_rows import exports_of, naming_rows, sent_picture_of, target_picture_of
 from anabranch.store.sql_files import sql
 
@@ -54,6 +56,9 @@ class ExportReading:
     async def confirmable_exports(self, system: SystemId, after: ExportId, limit: int) -> list[PendingExport]:
         rows = await self._connection.fetch(sql("read_confirmable_exports"), system, after, limit)
         return await self._with_values(rows)
+
+    async def confirmable_ranges(self, system: SystemId, size: int) -> list[IdRange]:
+        return await cut(self._connection, "set_confirmable_exports", size, system)
 
     async def _with_values(self, rows: list[asyncpg.Record]) -> list[PendingExport]:
         if not rows:

@@ -13,26 +13,19 @@ from anabranch.import_worker.resolving import unresolved_items
 from anabranch.import_worker.seen import are_seen, seen_hashes
 from anabranch.model.changes import Changes, ErrorItem, Item
 from anabranch.model.enums import CsoState, ExportKind
-from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import CsoId, ExportId
 from anabranch.model.objects import Cso, CsoRef, PendingExport, PendingRow
 from anabranch.runtime.loading import refs_by_cso
-from anabranch.runtime.work import Task, decide_and_commit, plan, system_id
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
 
 
 async def plan_confirm(task: Task) -> None:
     """Pending exports with sent rows, cut into ranges; the run's unresolved references are told."""
     changes = await unresolved_items(task)
-    batches: list[NewBatch] = []
-    after = ExportId(0)
     async with task.store.reader() as reader:
-        while found := await reader.confirmable_exports(system_id(task), after, task.claimed.batch_size):
-            batches.append(
-                NewBatch(n=len(batches) + 1, payload={"lo": found[0].id, "hi": found[-1].id}, total=len(found))
-            )
-            after = found[-1].id
-    await plan(task, batches, changes)
+        ranges = await reader.confirmable_ranges(system_id(task), task.claimed.batch_size)
+    await plan(task, batches_of(ranges), changes)
 
 
 class _Loaded(msgspec.Struct, frozen=True):

@@ -28,9 +28,9 @@ class KnownBytes:
         self._second = words[order, 1]
         self._anchors = np.ascontiguousarray(words[order, 2:])
 
-    def look_up(self, digests: list[bytes]) -> tuple[npt.NDArray[np.bool_], bytes]:
-        """For each digest whether it is known, and the anchor hashes of those that are, joined."""
-        wanted = np.frombuffer(b"".join(digests), dtype=np.uint64).reshape(-1, 2)
+    def look_up(self, digests: bytes) -> tuple[npt.NDArray[np.bool_], bytes]:
+        """For each of the joined digests whether it is known, and the anchor hashes of those that are, joined."""
+        wanted = np.frombuffer(digests, dtype=np.uint64).reshape(-1, 2)
         if not len(self._first):
             return np.zeros(len(wanted), dtype=np.bool_), b""
         places = np.searchsorted(self._first, wanted[:, 0])

@@ -7,15 +7,16 @@ the differences, range by range and in parallel, because nothing is left that on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from anabranch.engine.identifiers import reference_hashes
-from anabranch.engine.importing import Settled, settle
+from anabranch.engine.importing import Settled, added_refs, settle
 from anabranch.engine.keys import key_changes
 from anabranch.import_worker.seen import Hashes, are_seen, seen_hashes
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso, RefChange, Verdict
+from anabranch.model.configuration import ObjectType
 from anabranch.model.enums import CsoState
 from anabranch.model.identity import CsoId, SystemId, TypeId
 from anabranch.model.objects import Cso, CsoRef, StagedRow
@@ -152,14 +153,23 @@ class _Side:
         self.system = system_id(task)
         self.attributes = task.compiled.object_types[type_id][1].attributes
         self.keys = task.compiled.cso_key_attrs.get(type_id, frozenset())
+        self._targets: dict[str, ObjectType] = {}
         self.sensitive = frozenset(name for name, one in self.attributes.items() if one.sensitive)
 
-    def refer(self, changes: Changes, row: StagedRow, cso_id: CsoId, outcome: Settled) -> None:
+    def refer(
+        self,
+        changes: Changes,
+        row: StagedRow,
+        cso_id: CsoId,
+        added: Mapping[str, tuple[str, ...]],
+        removed: Mapping[str, tuple[str, ...]],
+    ) -> None:
         """The differences in references, with the hashes they are found by."""
-        for attr in sorted(outcome.add_refs.keys() | outcome.remove_refs.keys()):
-            target = self.task.compiled.reference_target(row.type_id, attr)
-            add = tuple((raw, *reference_hashes(raw, target)) for raw in outcome.add_refs.get(attr, ()))
-            changes.cso_refs.append(RefChange(cso_id, row.type_id, attr, add, outcome.remove_refs.get(attr, ())))
+        for attr in sorted(added.keys() | removed.keys() if removed else added):
+            if (target := self._targets.get(attr)) is None:
+                target = self._targets[attr] = self.task.compiled.reference_target(row.type_id, attr)
+            add = tuple([(raw, *reference_hashes(raw, target)) for raw in added.get(attr, ())])
+            changes.cso_refs.append(RefChange(cso_id, row.type_id, attr, add, removed.get(attr, ())))
 
     def shown(self, values: Iterable[tuple[str, object, object]]) -> Iterator[tuple[str, object, object, None]]:
         """Value changes for the history; of a sensitive attribute only that it changed (AUD-13)."""
@@ -173,8 +183,7 @@ def _write_new(changes: Changes, side: _Side, row: StagedRow, cso_id: CsoId) -> 
     if side.keys:
         changes.cso_keys.extend(key_changes(row.type_id, side.keys, cso_id, {}, row.doc))
     if row.refs:
-        outcome = settle(row, None, (), side.attributes)
-        side.refer(changes, row, cso_id, outcome)
+        side.refer(changes, row, cso_id, added_refs(row), {})
     came = row.doc
     if not side.sensitive.isdisjoint(came):
         came = {name: "***" if name in side.sensitive else value for name, value in came.items()}
@@ -188,7 +197,7 @@ def _write_known(changes: Changes, side: _Side, row: StagedRow, stored: Cso, out
     if outcome.write:
         changes.csos.append(_written(row, stored, outcome))
     changes.cso_keys.extend(key_changes(row.type_id, side.keys, stored.id, stored.doc, outcome.doc))
-    side.refer(changes, row, stored.id, outcome)
+    side.refer(changes, row, stored.id, outcome.add_refs, outcome.remove_refs)
     if outcome.change not in {"unchanged", "superseded", "ignored"}:
         changes.item("cso", Item(stored.id, row.anchor, outcome.change, tuple(side.shown(outcome.values))))
 

@@ -12,7 +12,15 @@ import msgspec
 import numpy as np
 
 from anabranch.connectors.port import Entry, EntryChange, EntryError, Page, Records
-from anabranch.engine.parsing import NoIdentity, Parsed, Parser, fingerprint_of, same_content
+from anabranch.engine.parsing import (
+    DIGEST_SIZE,
+    NoIdentity,
+    Parsed,
+    Parser,
+    fingerprint_of,
+    same_content,
+    untyped_digests,
+)
 from anabranch.import_worker.known import KnownBytes, known_bytes
 from anabranch.model.changes import Changes, ErrorItem, SeenHashes
 from anabranch.model.identity import TypeId
@@ -27,6 +35,18 @@ class _Read(msgspec.Struct, frozen=True, gc=False):
     entry: Entry
     parsed: Parsed
     source: bytes | None
+
+
+class _Sources(msgspec.Struct, frozen=True):
+    """The digests of a page's records: which records were read, and by object type the joined digests of all."""
+
+    numbers: list[int]
+    digests: dict[str, bytes]
+
+    def of(self, key: str, n: int) -> bytes:
+        """The digest of the `n`th record that was read, an object of this type."""
+        at = self.numbers[n] * DIGEST_SIZE
+        return self.digests[key][at : at + DIGEST_SIZE]
 
 
 class Staging:
@@ -44,9 +64,10 @@ class Staging:
         changes = Changes()
         seen: dict[TypeId, list[bytes]] = {}
         read: dict[TypeId, list[_Read]] = {}
+        count = len(page.entries) + len(page.errors)
         self._take(changes, seen, read, page.entries, None)
-        if page.records is not None:
-            await self._take_records(changes, seen, read, page.records)
+        if page.records is not None and page.records.raw:
+            count += await self._take_records(changes, seen, read, page.records)
         for error in page.errors:
             self._take_error(changes, seen, error)
         if any(read.values()):
@@ -59,7 +80,7 @@ class Staging:
                 continue
             packed = np.sort(np.frombuffer(b"".join(hashes), dtype="S16")).tobytes()
             changes.import_seen.append(SeenHashes(self._partition, number, type_id, packed))
-        changes.count("read", len(page.entries) + len(page.errors) + (len(page.records.raw) if page.records else 0))
+        changes.count("read", count)
         return changes
 
     async def _take_records(
@@ -68,32 +89,48 @@ class Staging:
         seen: dict[TypeId, list[bytes]],
         read: dict[TypeId, list[_Read]],
         records: Records,
-    ) -> None:
-        if not records.raw:
-            return
-        type_id, parser = self._parsers[records.object_type]
-        if type_id not in self._known:
-            async with self._task.store.reader() as reader:
-                self._known[type_id] = await known_bytes(reader, type_id, self._partition)
-        digests = parser.source_digests(records.raw, records.layout)
-        there, anchors = self._known[type_id].look_up(digests)
-        if anchors:
-            seen.setdefault(type_id, []).append(anchors)
-            changes.count("unchanged", int(there.sum()))
-        others = np.flatnonzero(~there).tolist()
-        if others:
-            self._take(changes, seen, read, records.read(others), [digests[n] for n in others])
+    ) -> int:
+        """How many of the records are objects of a declared type, or would be."""
+        digests = self._digests(records)
+        known = np.zeros(len(records.raw), dtype=np.bool_)
+        for key, packed in digests.items():
+            type_id, _ = self._parsers[key]
+            if type_id not in self._known:
+                async with self._task.store.reader() as reader:
+                    self._known[type_id] = await known_bytes(reader, type_id, self._partition)
+            there, anchors = self._known[type_id].look_up(packed)
+            if anchors:
+                seen.setdefault(type_id, []).append(anchors)
+                known |= there
+        changes.count("unchanged", int(known.sum()))
+        others = np.flatnonzero(~known).tolist()
+        if not others:
+            return len(records.raw)
+        ignored = self._take(changes, seen, read, records.read(others), _Sources(others, digests))
+        return len(records.raw) - ignored
+
+    def _digests(self, records: Records) -> dict[str, bytes]:
+        """The joined digests of the records by each object type they may be of."""
+        if records.object_type is not None:
+            parser = self._parsers[records.object_type][1]
+            return {records.object_type: b"".join(parser.source_digests(records.raw, records.layout))}
+        untyped = b"".join(untyped_digests(records.raw, records.layout))
+        return {key: parser.digests_as_read(untyped) for key, (_, parser) in self._parsers.items()}
 
     def _take(
         self,
         changes: Changes,
         seen: dict[TypeId, list[bytes]],
         read: dict[TypeId, list[_Read]],
-        entries: Iterable[Entry | EntryError],
-        sources: Sequence[bytes] | None,
-    ) -> None:
-        key, parser = None, None
+        entries: Iterable[Entry | EntryError | None],
+        sources: _Sources | None,
+    ) -> int:
+        """How many of the entries are of no declared type."""
+        key, parser, ignored = None, None, 0
         for n, entry in enumerate(entries):
+            if entry is None:
+                ignored += 1
+                continue
             if isinstance(entry, EntryError):
                 self._take_error(changes, seen, entry)
                 continue
@@ -107,12 +144,13 @@ class Staging:
                 continue
             identities.append(parsed.anchor_hash)
             if entry.change == EntryChange.COMPLETE.value:
-                complete.append(_Read(entry, parsed, sources[n] if sources is not None else None))
+                complete.append(_Read(entry, parsed, sources.of(key, n) if sources is not None else None))
             else:
                 message = (
                     f"a {entry.change} entry stands where a full import needs the whole object; its copy stays as it is"
                 )
                 _reject(changes, type_id, entry.place, "connector_object_error", message)
+        return ignored
 
     def _take_error(self, changes: Changes, seen: dict[TypeId, list[bytes]], error: EntryError) -> None:
         found = self._parsers.get(error.object_type or "")
