@@ -61,8 +61,8 @@ class PgUnit(PgReader):
     async def order_proposals(self, run: RunId, kind: str) -> int:
         return await self._writer.order_proposals(run, kind)
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
-        return await self._writer.resolve_references(system, targets, lo, hi)
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+        return await self._writer.resolve_references(targets, lo, hi)
 
     async def purge_finished_runs(self) -> None:
         await self._writer.purge_finished_runs()

@@ -14,7 +14,7 @@ from typing import Final
 
 from anabranch.model.enums import CsoState
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
+from anabranch.model.identity import CsoId, RunId, TypeId
 from anabranch.model.objects import Cso, CsoRef, KeyHit, StagedRow
 from anabranch.store.memory_tables import Tables
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
@@ -56,9 +56,7 @@ def cut(ids: Iterable[int], size: int) -> list[IdRange]:
     return [IdRange(part[0], part[-1], len(part)) for part in parts]
 
 
-def resolvable(
-    tables: Tables, system: SystemId, targets: ReferenceTargets, lo: int, hi: int
-) -> Iterator[tuple[CsoId, str, str, CsoId]]:
+def resolvable(tables: Tables, targets: ReferenceTargets, lo: int, hi: int) -> Iterator[tuple[CsoId, str, str, CsoId]]:
     """Unresolved references of the range that lead to exactly one CSO now: (CSO, attribute, raw, target).
 
     Of several candidates those of the best kind count (IMP-28, IMP-31): not obsolete before obsolete, by anchor before
@@ -72,8 +70,6 @@ def resolvable(
     for (cso_id, attr, raw), ref in sorted(tables.cso_refs.items(), key=lambda item: item[0]):
         allowed = targets.allowed.get((ref.type_id, attr))
         if allowed is None or ref.target is not None or not lo <= cso_id <= hi:
-            continue
-        if tables.csos[cso_id].system_id != system:
             continue
         found: defaultdict[int, set[CsoId]] = defaultdict(set)
         for type_id in allowed:
@@ -202,10 +198,8 @@ class MemoryImportReading:
         )[:limit]
         return b"".join(cso_id.to_bytes(8, "big") + anchor_hash for cso_id, anchor_hash in found)
 
-    async def unresolved_reference_ranges(
-        self, system: SystemId, targets: ReferenceTargets, size: int
-    ) -> list[IdRange]:
-        return cut({cso_id for cso_id, *_ in resolvable(self._tables, system, targets, -(2**63), 2**63)}, size)
+    async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
+        return cut({cso_id for cso_id, *_ in resolvable(self._tables, targets, -(2**63), 2**63)}, size)
 
     # --- connector space
 

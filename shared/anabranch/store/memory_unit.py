@@ -66,10 +66,10 @@ class MemoryDataUnit(MemoryReader):
     async def order_proposals(self, run: RunId, kind: str) -> int:
         return self._writer.order_proposals(run, kind)
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
-        referring = {cso_id for cso_id, *_ in resolvable(self._layer, system, targets, lo, hi)}
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+        referring = {cso_id for cso_id, *_ in resolvable(self._layer, targets, lo, hi)}
         await self._take([("cso", cso_id) for cso_id in sorted(referring)])
-        return self._writer.resolve_references(system, targets, lo, hi)
+        return self._writer.resolve_references(targets, lo, hi)
 
     async def purge_finished_runs(self) -> None:
         self._writer.purge_finished_runs()

@@ -371,9 +371,9 @@ class MemoryWriter:
         if key[0] is not None and self._slots.setdefault(key, cso_id) != cso_id:
             raise Collision("cso_sync")
 
-    def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+    def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         """References that lead to exactly one CSO now point to it; how many."""
-        found = list(resolvable(self._tables, system, targets, lo, hi))
+        found = list(resolvable(self._tables, targets, lo, hi))
         for cso_id, attr, raw, target in found:
             row = self._tables.cso_refs[cso_id, attr, raw]
             self._tables.cso_refs.put((cso_id, attr, raw), replace(row, target=target))

@@ -167,10 +167,8 @@ class Reader(Protocol):
         """`normal` CSOs above the id `after` whose change_seq is at most `max_seq`, candidates for absence: the next
         `limit`, as 24 bytes each: the id (big-endian), and the anchor hash. Their order says nothing."""
 
-    async def unresolved_reference_ranges(
-        self, system: SystemId, targets: ReferenceTargets, size: int
-    ) -> list[IdRange]:
-        """CSO id ranges of the system's CSOs with unresolved references that resolve now."""
+    async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
+        """CSO id ranges of the CSOs with unresolved references that resolve now."""
 
     # --- connector space
     async def csos(self, ids: Sequence[CsoId]) -> list[Cso]: ...
@@ -298,7 +296,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceTargets(msgspec.Struct, frozen=True):
-    """For each (referring type, attribute), the types its references may lead to."""
+    """For each (referring type, attribute), the types its references may lead to; of one system."""
 
     allowed: dict[tuple[TypeId, str], tuple[TypeId, ...]]
 
@@ -323,7 +321,7 @@ class Unit(Reader, Protocol):
     async def order_proposals(self, run: RunId, kind: str) -> int:
         """Number the complete set in canonical order from 1; how many there are."""
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         """Point unresolved references of the CSO range to the non-obsolete CSO that holds their identifier, else to an
         obsolete one (IMP-28..31); referring CSOs that were not due take a new change_seq, and the ones that are joined
         become due for references. How many were resolved. More than one candidate leaves the reference unresolved."""

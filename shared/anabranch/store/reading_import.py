@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
+from anabranch.model.identity import CsoId, RunId, TypeId
 from anabranch.model.objects import Cso, StagedRow
 from anabranch.store.pool import one_row
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
@@ -105,7 +105,5 @@ class ImportReading:
         packed = await self._connection.fetchval(sql("read_present_hashes"), type_id, partition, max_seq, after, limit)
         return packed or b""
 
-    async def unresolved_reference_ranges(
-        self, system: SystemId, targets: ReferenceTargets, size: int
-    ) -> list[IdRange]:
-        return await cut(self._connection, "set_resolvable_references", size, system, *target_arrays(targets))
+    async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
+        return await cut(self._connection, "set_resolvable_references", size, *target_arrays(targets))

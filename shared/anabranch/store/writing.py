@@ -59,8 +59,8 @@ class PgWriter:
         count: int = await self._connection.fetchval(sql("order_proposals"), run, kind)
         return count
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
-        params = (lo, hi, system, *target_arrays(targets))
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+        params = (lo, hi, *target_arrays(targets))
         await self._connection.execute(set_statement("lock_resolvable_referrers"), *params)
         count: int = await self._connection.fetchval(set_statement("resolve_references"), *params)
         return count
