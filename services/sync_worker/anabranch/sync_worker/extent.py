@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -44,7 +44,7 @@ def due(
 def context(
     task: Task,
     held: Callable[[str], str | None] | None = None,
-    draw: Callable[[str, tuple[str, ...]], str] | None = None,
+    draw: Callable[[str, Sequence[str]], str] | None = None,
 ) -> EvalContext:
     """What an expression sees besides its inputs: the run's pinned instant, the draws (MOD-44)."""
     return EvalContext(now=task.claimed.now, held=held or nothing_drawn, draw=draw)

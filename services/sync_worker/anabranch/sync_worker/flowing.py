@@ -28,8 +28,8 @@ from anabranch.sync_worker.proposing import canonical_place, fail_object
 from anabranch.sync_worker.scoping import judge, leaving_action
 
 DRAW = "draw"
-Draw = Callable[[Cso, str, tuple[str, ...]], str]
-Wishes = list[tuple[str, tuple[str, ...]]]
+Draw = Callable[[Cso, str, Sequence[str]], str]
+Wishes = list[tuple[str, Sequence[str]]]
 """What an evaluation would like to draw: the name of the unique value, and its candidates, best first."""
 _HINTED: Final = 6
 """How many candidates a proposal names: more are seldom tried, and are looked up when they are."""
@@ -178,7 +178,7 @@ def _drawing_context(
             raise NeedsDraw(name, ())
         return found.value if found is not None else None
 
-    def wish(name: str, offered: tuple[str, ...]) -> str:
+    def wish(name: str, offered: Sequence[str]) -> str:
         if draw is not None:
             return draw(cso, name, offered)
         if wishes is not None:

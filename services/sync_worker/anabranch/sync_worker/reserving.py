@@ -134,10 +134,10 @@ def _evaluate(task: Task, draws: _Draws) -> Changes:
     changes = Changes()
     csos = {cso.id: cso for cso in draws.loaded.csos}
 
-    def draw(cso: Cso, name: str, offered: tuple[str, ...]) -> str:
+    def draw(cso: Cso, name: str, offered: Sequence[str]) -> str:
         assert cso.mvo_id is not None  # noqa: S101 - only joined objects are evaluated
         limit = task.compiled.unique_values[name].max_candidates
-        value = draws.drawing.draw(name, offered[:limit], cso.mvo_id)
+        value = draws.drawing.draw(name, offered, cso.mvo_id, limit)
         if value is None:
             raise NeedsDraw(name, offered)
         return value
