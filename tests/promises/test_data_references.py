@@ -17,6 +17,7 @@ from tests.promises.data_keepers import DataKeeper, cso, joined, write
 from anabranch.model.changes import Changes, NewCso
 from anabranch.model.enums import CsoState
 from anabranch.model.identity import CsoId, TypeId
+from anabranch.model.objects import RawRef
 from anabranch.store.port import ReferenceTargets
 
 TO_PERSON = ReferenceTargets({(PERSON, "manager"): (PERSON,)})
@@ -121,3 +122,8 @@ async def test_single_reference_values_are_added_and_taken_away(data_keeper: Dat
     await write(data_keeper, Changes(cso_refs=[a_ref_change(1, "w", remove=("x", "z"))]))
     async with data_keeper.reader() as reader:
         assert [ref.raw for ref in await reader.cso_refs([CsoId(1)])] == ["w", "y"]
+        assert await reader.raw_refs([CsoId(1), CsoId(2)], ["manager", "unit"]) == [
+            RawRef(CsoId(1), "manager", "w"),
+            RawRef(CsoId(1), "manager", "y"),
+        ]
+        assert await reader.raw_refs([CsoId(1)], ["unit"]) == []

@@ -147,15 +147,15 @@ class _Compiler:
             links=tuple(links),
             scope=self._scope(rules, {"cs": record.attributes}, "cs"),
             flows=self._flows(compiled_rules, links, checked, record.attributes),
-            needs_refs=self._reads_references(checked, links, record.attributes),
+            reads_refs=self._reads_references(checked, links, record.attributes),
         )
 
     def _reads_references(
         self, checked: Sequence[CheckedExpression | None], links: Sequence[Link], attributes: Mapping[str, Attribute]
-    ) -> bool:
+    ) -> frozenset[str]:
         read = {attr for one in checked if one is not None for attr in one.reads_cs}
         read |= {one.mapping.source.attribute for one in links if one.mapping.source.attribute and not one.is_reference}
-        return any(attributes[attr].type is ValueType.REFERENCE for attr in read if attr in attributes)
+        return frozenset(attr for attr in read if attr in attributes and attributes[attr].type is ValueType.REFERENCE)
 
     def _flows(
         self,

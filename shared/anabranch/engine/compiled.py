@@ -94,8 +94,8 @@ class InboundType(msgspec.Struct, frozen=True):
     scope: Callable[[Document, EvalContext], tuple[int, ...]]
     """The indexes of enabled and disabled rules that accept the object; raises ScopeProblem."""
     flows: Mapping[TypeId, Flow]
-    needs_refs: bool
-    """True when an expression reads raw identifiers of references, which live outside the document."""
+    reads_refs: frozenset[str]
+    """The reference attributes of which some expression reads the raw identifiers, which live outside the document."""
 
 
 class OutboundRule(msgspec.Struct, frozen=True):

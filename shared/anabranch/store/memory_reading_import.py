@@ -15,7 +15,7 @@ from typing import Final
 from anabranch.model.enums import CsoState
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import CsoId, RunId, TypeId
-from anabranch.model.objects import Cso, CsoRef, KeyHit, StagedRow
+from anabranch.model.objects import Cso, CsoRef, KeyHit, RawRef, StagedRow
 from anabranch.store.memory_tables import Tables
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 
@@ -215,6 +215,14 @@ class MemoryImportReading:
                 target = self._tables.csos.get(ref.target) if ref.target is not None else None
                 found.append(CsoRef(cso_id, attr, raw, ref.target, target.mvo_id if target is not None else None))
         return found
+
+    async def raw_refs(self, ids: Sequence[CsoId], attrs: Sequence[str]) -> list[RawRef]:
+        wanted, read = set(ids), set(attrs)
+        return [
+            RawRef(cso_id, attr, raw)
+            for cso_id, attr, raw in sorted(key for key, _ in self._tables.cso_refs.items())
+            if cso_id in wanted and attr in read
+        ]
 
     async def cso_key_holders(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         wanted = set(hashes)

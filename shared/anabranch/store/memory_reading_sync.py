@@ -91,10 +91,10 @@ class MemoryReader(MemoryImportReading):
         found = (self._tables.mvos.get(mvo_id) for mvo_id in sorted(set(ids)))
         return [mvo for mvo in found if mvo is not None]
 
-    async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
-        wanted = set(mvo_ids)
+    async def links(self, mvo_ids: Sequence[MvoId], besides: Sequence[CsoId] = ()) -> list[Cso]:
+        wanted, known = set(mvo_ids), set(besides)
         joined = (cso for cso in self._tables.csos.values() if cso.mvo_id is not None and cso.mvo_id in wanted)
-        return sorted(joined, key=lambda cso: cso.id)
+        return sorted((cso for cso in joined if cso.id not in known), key=lambda cso: cso.id)
 
     async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
         joined = await self.links(mvo_ids)

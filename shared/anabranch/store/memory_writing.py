@@ -150,7 +150,8 @@ class MemoryWriter:
         old = self._tables.mvos.get(mark.id)
         if old is not None:
             due, stamp, version = mark.outbound_due, mark.outbound_stamp, mark.outbound_version
-            marked = replace(old, outbound_due=due, outbound_stamp=stamp, outbound_version=version)
+            number = self._sequences.next_change() if mark.touch else old.change_seq
+            marked = replace(old, outbound_due=due, outbound_stamp=stamp, outbound_version=version, change_seq=number)
             self._tables.mvos.put(mark.id, marked)
             _put_or_remove(self._tables.mvo_turns, mark.id, mark.outbound_turns_at)
 

@@ -44,6 +44,7 @@ from anabranch.model.objects import (
     MvoRef,
     PendingExport,
     Proposal,
+    RawRef,
     Reservation,
     SentPicture,
     ServedMvo,
@@ -175,6 +176,10 @@ class Reader(Protocol):
 
     async def cso_refs(self, ids: Sequence[CsoId]) -> list[CsoRef]: ...
 
+    async def raw_refs(self, ids: Sequence[CsoId], attrs: Sequence[str]) -> list[RawRef]:
+        """What the references of these CSOs in these attributes say, whether they resolve or not; in the order of CSO,
+        attribute and identifier."""
+
     async def cso_key_holders(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         """CSOs that hold one of the keys, with the MVO they are joined to."""
 
@@ -195,8 +200,8 @@ class Reader(Protocol):
 
     async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]: ...
 
-    async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
-        """All CSOs joined to these MVOs."""
+    async def links(self, mvo_ids: Sequence[MvoId], besides: Sequence[CsoId] = ()) -> list[Cso]:
+        """All CSOs joined to these MVOs in id order, apart from those `besides`, which the caller has."""
 
     async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
         """Which CSOs are joined to these MVOs, in id order; cheap, because no document is read."""

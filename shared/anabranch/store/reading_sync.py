@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.model.changes import ProposalPack
 from anabranch.model.enums import GuardPoint
-from anabranch.model.identity import BatchId, MvoId, RunId, SystemId, TypeId
+from anabranch.model.identity import BatchId, CsoId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Connector, Cso, GuardOp, KeyHit, Mvo, MvoRef, Proposal, Reservation, ServedMvo
 from anabranch.store.due import due_set
 from anabranch.store.pool import one_row
@@ -41,8 +41,8 @@ class SyncReading:
     async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]:
         return [mvo_of(row) for row in await self._connection.fetch(sql("read_mvos"), ids)]
 
-    async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
-        return [cso_of(row) for row in await self._connection.fetch(sql("read_links"), mvo_ids)]
+    async def links(self, mvo_ids: Sequence[MvoId], besides: Sequence[CsoId] = ()) -> list[Cso]:
+        return [cso_of(row) for row in await self._connection.fetch(sql("read_links"), mvo_ids, besides)]
 
     async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
         rows = await self._connection.fetch(sql("read_connectors"), mvo_ids)

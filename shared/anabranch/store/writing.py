@@ -7,6 +7,7 @@ pending exports in that order, as sets: COPY where rows are new, one statement o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -35,7 +36,7 @@ class PgWriter:
     def __init__(self, connection: Connection, claimed: Claimed) -> None:
         self._connection = connection
         self._claimed = claimed
-        self._placed: frozenset[int] | None = None
+        self._placed: Mapping[int, int] | None = None
 
     async def lock(self, changes: Changes) -> Moved:
         moved, self._placed = await lock_rows(self._connection, changes)

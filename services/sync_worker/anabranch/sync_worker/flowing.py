@@ -19,11 +19,11 @@ from anabranch.engine.keys import key_hash, keys_of
 from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange, NewMvo
 from anabranch.model.enums import OutOfScopeAction
 from anabranch.model.identity import CsoId, MvoId, RunId
-from anabranch.model.objects import Cso, CsoRef, Document, Mvo, Proposal, Reservation
-from anabranch.runtime.loading import links_by_mvo, refs_by_cso
+from anabranch.model.objects import Cso, Document, Mvo, Proposal, RawRef, Reservation
+from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import context, due, evaluated, relinked, rewritten, with_refs
+from anabranch.sync_worker.extent import context, due, evaluated, read_refs, relinked, rewritten, with_refs
 from anabranch.sync_worker.proposing import canonical_place, fail_object
 from anabranch.sync_worker.scoping import judge, leaving_action
 
@@ -46,7 +46,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """Joined objects and everything their evaluation reads."""
 
     csos: list[Cso]
-    refs: dict[CsoId, list[CsoRef]]
+    refs: dict[CsoId, list[RawRef]]
     mvos: dict[MvoId, Mvo]
     links: dict[MvoId, list[Cso]]
     keys: dict[MvoId, dict[str, dict[bytes, str]]]
@@ -61,14 +61,13 @@ async def load_joined(task: Task, reader: Reader, csos: list[Cso]) -> Loaded:
     """What the evaluation of these joined objects needs, in one query a table."""
     inbound = {cso.type_id: task.compiled.inbound[cso.type_id] for cso in csos}
     ids = sorted({cso.mvo_id for cso in csos if cso.mvo_id is not None})
-    needing = [cso.id for cso in csos if inbound[cso.type_id].needs_refs]
     mvos = {mvo.id: mvo for mvo in await reader.mvos(ids)}
     contested = any(_is_contested(task, one) for one in inbound.values())
     return Loaded(
         csos=csos,
-        refs=await refs_by_cso(reader, needing) if needing else {},
+        refs=await read_refs(task, reader, csos),
         mvos=mvos,
-        links=await links_by_mvo(reader, ids) if contested else {},
+        links=await links_by_mvo(reader, ids, csos) if contested else {},
         keys=await keys_by_mvo(task, reader, mvos),
         reservations=await draws_of(task, reader, csos, ids),
     )
