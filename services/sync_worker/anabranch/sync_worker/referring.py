@@ -95,8 +95,8 @@ def _refer(task: Task, changes: Changes, loaded: _Loaded, mvo: Mvo, seen: EvalCo
 def _keeps(task: Task, loaded: _Loaded, mvo: Mvo, cso: Cso, seen: EvalContext, offers: list[Offer]) -> bool:
     """What a joined CSO offers is among `offers`: its reference mappings whose rule accepts it (SYN-14).
 
-    True for an object without a say whose references stay: out of scope and retained (SYN-16), or of a scope that cannot
-    be evaluated, which never counts as false (SYN-17).
+    True for an object without a say whose references stay: out of scope and retained (SYN-16), or of a scope that
+    cannot be evaluated, which never counts as false (SYN-17).
     """
     inbound = task.compiled.inbound.get(cso.type_id)
     if inbound is None:
