@@ -36,6 +36,8 @@ class Link(msgspec.Struct, frozen=True):
     target: Attribute
     is_reference: bool
     draws: tuple[str, ...]
+    draws_apart: bool
+    """True where the value is what one draw gives, as it is, and the candidates follow from the CSO alone."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -147,6 +149,10 @@ class Compiled(msgspec.Struct, frozen=True):
     """Attributes of connector spaces whose values are kept as look-up keys: targets of unique values."""
     unique_values: Mapping[str, UniqueValue]
     unique_targets: Mapping[str, tuple[tuple[TypeId, str], ...]]
+    draws_apart: frozenset[SystemId]
+    """Systems whose rules draw in such a way that only candidates decide who may get in whose way."""
+    watched: Mapping[TypeId, frozenset[str]]
+    """Attributes of metaverse types in which some unique value must be unique."""
     mapping_keys: Mapping[int, str]
     zones: Mapping[str, tzinfo]
 

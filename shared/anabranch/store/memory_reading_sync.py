@@ -127,8 +127,13 @@ class MemoryReader(MemoryImportReading):
         held = (one for one in self._tables.reservations.values() if one.mvo_id is not None and one.mvo_id in wanted)
         return sorted(held, key=lambda one: (one.mvo_id or 0, one.name, one.value_hash))
 
-    async def proposal_ranges(self, run: RunId, kind: str, size: int) -> list[IdRange]:
-        return cut((one.n for one in self._proposals(run, kind) if one.n is not None), size)
+    async def proposed_contests(self, run: RunId, kind: str) -> tuple[array[int], array[int]]:
+        ordered = sorted(self._proposals(run, kind), key=lambda one: (one.order_key.encode(), one.object_id))
+        pairs = array("q")
+        for place, one in enumerate(ordered):
+            for contest in one.body.get("contests", ()):
+                pairs.extend((place, contest))
+        return array("q", (one.object_id for one in ordered)), pairs
 
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         numbered = ((one.n, one) for one in self._proposals(run, kind) if one.n is not None and lo <= one.n <= hi)

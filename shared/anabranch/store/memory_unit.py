@@ -63,8 +63,8 @@ class MemoryDataUnit(MemoryReader):
             self._layer.guard_ops.put((self._run, point, one), GuardOp(point, type_id, one, op))
         return len(found)
 
-    async def order_proposals(self, run: RunId, kind: str) -> int:
-        return self._writer.order_proposals(run, kind)
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        self._writer.number_proposals(run, kind, objects)
 
     async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         referring = {cso_id for cso_id, *_ in resolvable(self._layer, targets, lo, hi)}

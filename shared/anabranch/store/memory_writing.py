@@ -453,13 +453,11 @@ class MemoryWriter:
             row = ErrorRow(self._run, self._ordinal, self._batch, error)
             self._tables.errors.put(self._sequences.next_row("run_error"), row)
 
-    def order_proposals(self, run: RunId, kind: str) -> int:
-        """The complete set is numbered from 1 in canonical order; how many there are."""
-        mine = [(key, one) for key, one in self._tables.proposals.items() if key[:2] == (run, kind)]
-        mine.sort(key=lambda pair: (pair[1].order_key.encode(), pair[1].object_id))
-        for n, (key, one) in enumerate(mine, start=1):
-            self._tables.proposals.put(key, replace(one, n=n))
-        return len(mine)
+    def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        """The proposals of these objects are numbered from 1 in the order given."""
+        for n, object_id in enumerate(objects, start=1):
+            key = (run, kind, object_id)
+            self._tables.proposals.put(key, replace(self._tables.proposals[key], n=n))
 
     def purge_finished_runs(self) -> None:
         """Nothing is left of what ended runs kept while they worked."""

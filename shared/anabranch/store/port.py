@@ -218,8 +218,9 @@ class Reader(Protocol):
 
     async def reservations_of(self, mvo_ids: Sequence[MvoId]) -> list[Reservation]: ...
 
-    async def proposal_ranges(self, run: RunId, kind: str, size: int) -> list[IdRange]:
-        """Ranges of `n`, after `order_proposals`."""
+    async def proposed_contests(self, run: RunId, kind: str) -> tuple[array[int], array[int]]:
+        """The objects of all proposals in canonical order, and what their bodies name as `contests`: in any order, the
+        place of an object (from 0) followed by a contest of its."""
 
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         """By range of `n`, in that order."""
@@ -323,8 +324,8 @@ class Unit(Reader, Protocol):
         """What `executable_exports` tells of the system is listed with its operations at `export_writes` for the
         batch's run; how many there are (EXP-15)."""
 
-    async def order_proposals(self, run: RunId, kind: str) -> int:
-        """Number the complete set in canonical order from 1; how many there are."""
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        """Number the proposals of these objects from 1, in the order given."""
 
     async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         """Point unresolved references of the CSO range to the non-obsolete CSO that holds their identifier, else to an

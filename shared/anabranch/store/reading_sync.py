@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from anabranch.model.objects import Connector, Cso, GuardOp, KeyHit, Mvo, MvoRef
 from anabranch.store.due import due_set
 from anabranch.store.pool import one_row
 from anabranch.store.port import Due, IdRange
+from anabranch.store.reading_export import unpacked
 from anabranch.store.reading_ranges import cut, pick
 from anabranch.store.reading_rows import CSO_STATES, cso_of, mvo_of, served_of
 from anabranch.store.sql_files import sql
@@ -65,8 +67,9 @@ class SyncReading:
     async def reservations_of(self, mvo_ids: Sequence[MvoId]) -> list[Reservation]:
         return [Reservation(*row) for row in await self._connection.fetch(sql("read_reservations"), mvo_ids)]
 
-    async def proposal_ranges(self, run: RunId, kind: str, size: int) -> list[IdRange]:
-        return await cut(self._connection, "set_proposals", size, run, kind)
+    async def proposed_contests(self, run: RunId, kind: str) -> tuple[array[int], array[int]]:
+        objects, pairs = await one_row(self._connection, sql("read_contests"), run, kind)
+        return unpacked(objects), unpacked(pairs)
 
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         return [Proposal(*row) for row in await self._connection.fetch(sql("read_proposals"), run, kind, lo, hi)]

@@ -7,7 +7,7 @@ pending exports in that order, as sets: COPY where rows are new, one statement o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -56,9 +56,8 @@ class PgWriter:
         tag = await self._connection.execute(executable_set("list_executable_exports"), system, self._claimed.run)
         return int(tag.rpartition(" ")[2])
 
-    async def order_proposals(self, run: RunId, kind: str) -> int:
-        count: int = await self._connection.fetchval(sql("order_proposals"), run, kind)
-        return count
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        await self._connection.execute(sql("number_proposals"), run, kind, objects)
 
     async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         params = (lo, hi, *target_arrays(targets))

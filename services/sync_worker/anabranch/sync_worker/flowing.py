@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from anabranch.engine.compiled import Failure, InboundType
+from anabranch.engine.draw_order import EVERYBODY, contests
 from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.engine.flow import Evaluation, evaluate, recall
 from anabranch.engine.keys import key_hash, keys_of
@@ -272,7 +273,8 @@ def _write_link(
         "settled_in": loaded.settling,
     }
     if outcome.owes_draw:
-        body = {name: list(offered[:_HINTED]) for name, offered in wishes}
+        wants = {name: list(offered[:_HINTED]) for name, offered in wishes}
+        body = {"wants": wants, "contests": _contests(task, loaded, cso, mvo, wishes)}
         changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), body))
         changes.links.append(relinked(cso, **owed))
         return
@@ -280,6 +282,19 @@ def _write_link(
     changes.links.append(evaluated(task, cso, failed=failed, **owed))
     changes.count("selected")
     changes.count("errored" if failed else ("changed" if outcome.values or not mvo.evaluated else "unchanged"))
+
+
+def _contests(task: Task, loaded: Loaded, cso: Cso, mvo: Mvo, wishes: Wishes) -> list[int]:
+    """Which contests the object is in when draws are settled: by all it may draw, and by all it holds."""
+    if not wishes or cso.system_id not in task.compiled.draws_apart:
+        return [EVERYBODY]
+    standing: list[str] = []
+    for attr in task.compiled.watched.get(mvo.type_id, ()):
+        standing.extend(keys_of(mvo.doc.get(attr)))
+        standing.extend(loaded.keys.get(mvo.id, {}).get(attr, {}).values())
+    held = (loaded.reservations.get((mvo.id, name)) for name in task.compiled.unique_values)
+    standing.extend(one.value for one in held if one is not None)
+    return contests([offered for _, offered in wishes], standing)
 
 
 def _tell_failures(changes: Changes, cso: Cso, inbound: InboundType, failures: Sequence[Failure]) -> None:
