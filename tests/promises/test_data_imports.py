@@ -72,7 +72,7 @@ async def test_staged_rows_come_back_by_ranges_until_the_run_has_ended_and_is_pu
         assert await unit.import_row_ranges(RUN, 9) == []
         assert await unit.verdicts(RUN, [id_hash("a3")]) == {}
         assert [page async for page in unit.import_seen(RUN)] == []
-        assert await unit.order_proposals(RUN, "match") == 0
+        assert list((await unit.proposed_contests(RUN, "match"))[0]) == []
 
 
 @pytest.mark.behaviour("IMP-3")

@@ -212,7 +212,7 @@ async def test_the_narrow_row_repeats_state_and_number_through_every_kind_of_wri
     refs = [a_ref_change(1, "a4"), a_ref_change(2, "a3")]
     await write(pg_keeper, Changes(cso_refs=refs, csos=[a_cso_write(2), a_cso_write(3, synced=True)]))
     async with pg_keeper.unit(a_claimed()) as unit:
-        await unit.resolve_references(HR, ReferenceTargets({(PERSON, "manager"): (PERSON,)}), CsoId(1), CsoId(9))
+        await unit.resolve_references(ReferenceTargets({(PERSON, "manager"): (PERSON,)}), CsoId(1), CsoId(9))
     await write(pg_keeper, Changes(obsolete_csos=[CsoId(3)], gone_csos=[CsoId(4)]))
     async with pg_keeper.pool.acquire() as connection:
         apart = "SELECT id FROM cso c FULL JOIN cso_sync s ON s.cso_id = c.id WHERE c.id IS NULL OR s.cso_id IS NULL"

@@ -29,7 +29,7 @@ from tests.builders import (
 )
 from tests.promises.data_keepers import DataKeeper, cso, joined, mvo, write
 
-from anabranch.model.changes import Changes
+from anabranch.model.changes import Changes, MvoMark
 from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState, RowOp, RowState
 from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId
 from anabranch.model.objects import PendingRow, Reservation
@@ -111,6 +111,7 @@ async def test_a_second_cso_of_a_system_finds_the_slot_taken(data_keeper: DataKe
     await write(data_keeper, Changes(new_csos=[a_new_cso(3, mvo_id=1, system_id=OTHER)]))
     async with data_keeper.reader() as reader:
         assert [one.id for one in await reader.links([MvoId(1)])] == [1, 3]
+        assert [one.id for one in await reader.links([MvoId(1)], besides=[CsoId(1), CsoId(2)])] == [3]
 
 
 @pytest.mark.behaviour("MOD-17")
@@ -199,6 +200,18 @@ async def test_an_mvo_is_read_as_it_was_written(data_keeper: DataKeeper) -> None
     assert found.change_seq > new.change_seq
     await write(data_keeper, Changes(mvos=[an_mvo_write(1, provenance={"name": [3, 4]}, touch=False)]))
     assert (await mvo(data_keeper)).change_seq == found.change_seq
+
+
+async def test_marks_leave_values_and_draw_a_number_only_when_they_touch(data_keeper: DataKeeper) -> None:
+    await write(data_keeper, Changes(new_mvos=[a_new_mvo(1), a_new_mvo(2)]))
+    before = [await mvo(data_keeper, one) for one in (1, 2)]
+    marks = [MvoMark(MvoId(1), True, 7, 3, touch=True), MvoMark(MvoId(2), True, 7, 3)]
+    await write(data_keeper, Changes(mvo_marks=marks))
+    touched, quiet = [await mvo(data_keeper, one) for one in (1, 2)]
+    marked = {"outbound_due": True, "outbound_stamp": 7, "outbound_version": 3}
+    assert touched.change_seq > before[0].change_seq
+    assert touched == altered(before[0], change_seq=touched.change_seq, **marked)
+    assert quiet == altered(before[1], **marked)
 
 
 async def test_match_keys_find_every_holder(data_keeper: DataKeeper) -> None:

@@ -118,13 +118,15 @@ class NewMvo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class MvoMark(msgspec.Struct, frozen=True, gc=False):
-    """What an outbound evaluation leaves of an existing MVO's marks; values and `change_seq` stay."""
+    """An existing MVO's marks of its outbound evaluation; its own values stay. `touch` draws a new `change_seq`: it
+    refers to others than before."""
 
     id: MvoId
     outbound_due: bool
     outbound_stamp: int
     outbound_version: int
     outbound_turns_at: datetime | None = None
+    touch: bool = False
 
 
 class MvoWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -107,6 +107,14 @@ class CsoRef(msgspec.Struct, frozen=True, gc=False):
     """The MVO the target CSO is joined to at the time of loading."""
 
 
+class RawRef(msgspec.Struct, frozen=True, gc=False):
+    """The raw identifier of one reference value, which is all that an expression sees of it."""
+
+    cso_id: CsoId
+    attr: str
+    raw: str
+
+
 class MvoRef(msgspec.Struct, frozen=True, gc=False):
     """One reference value of an MVO, with the CSO and mapping that contribute it and the identifier it came from."""
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from anabranch.model.enums import CsoState
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
-from anabranch.model.objects import Cso, CsoRef, KeyHit, StagedRow
+from anabranch.model.identity import CsoId, RunId, TypeId
+from anabranch.model.objects import Cso, CsoRef, KeyHit, RawRef, StagedRow
 from anabranch.store.memory_tables import Tables
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 
@@ -57,9 +57,7 @@ def cut(ids: Iterable[int], size: int) -> list[IdRange]:
     return [IdRange(part[0], part[-1], len(part)) for part in parts]
 
 
-def resolvable(
-    tables: Tables, system: SystemId, targets: ReferenceTargets, lo: int, hi: int
-) -> Iterator[tuple[CsoId, str, str, CsoId]]:
+def resolvable(tables: Tables, targets: ReferenceTargets, lo: int, hi: int) -> Iterator[tuple[CsoId, str, str, CsoId]]:
     """Unresolved references of the range that lead to exactly one CSO now: (CSO, attribute, raw, target).
 
     Of several candidates those of the best kind count (IMP-28, IMP-31): not obsolete before obsolete, by anchor before
@@ -73,8 +71,6 @@ def resolvable(
     for (cso_id, attr, raw), ref in sorted(tables.cso_refs.items(), key=lambda item: item[0]):
         allowed = targets.allowed.get((ref.type_id, attr))
         if allowed is None or ref.target is not None or not lo <= cso_id <= hi:
-            continue
-        if tables.csos[cso_id].system_id != system:
             continue
         found: defaultdict[int, set[CsoId]] = defaultdict(set)
         for type_id in allowed:
@@ -198,10 +194,8 @@ class MemoryImportReading:
             if cso.change_seq <= max_seq and partition in (None, cso.partition)
         ]
 
-    async def unresolved_reference_ranges(
-        self, system: SystemId, targets: ReferenceTargets, size: int
-    ) -> list[IdRange]:
-        return cut({cso_id for cso_id, *_ in resolvable(self._tables, system, targets, -(2**63), 2**63)}, size)
+    async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
+        return cut({cso_id for cso_id, *_ in resolvable(self._tables, targets, -(2**63), 2**63)}, size)
 
     # --- connector space
 
@@ -217,6 +211,14 @@ class MemoryImportReading:
                 target = self._tables.csos.get(ref.target) if ref.target is not None else None
                 found.append(CsoRef(cso_id, attr, raw, ref.target, target.mvo_id if target is not None else None))
         return found
+
+    async def raw_refs(self, ids: Sequence[CsoId], attrs: Sequence[str]) -> list[RawRef]:
+        wanted, read = set(ids), set(attrs)
+        return [
+            RawRef(cso_id, attr, raw)
+            for cso_id, attr, raw in sorted(key for key, _ in self._tables.cso_refs.items())
+            if cso_id in wanted and attr in read
+        ]
 
     async def cso_key_holders(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         wanted = set(hashes)

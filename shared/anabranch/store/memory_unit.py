@@ -64,13 +64,13 @@ class MemoryDataUnit(MemoryReader):
             self._layer.guard_ops.put((self._run, point, one), GuardOp(point, type_id, one, op))
         return len(found)
 
-    async def order_proposals(self, run: RunId, kind: str) -> int:
-        return self._writer.order_proposals(run, kind)
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        self._writer.number_proposals(run, kind, objects)
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
-        referring = {cso_id for cso_id, *_ in resolvable(self._layer, system, targets, lo, hi)}
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+        referring = {cso_id for cso_id, *_ in resolvable(self._layer, targets, lo, hi)}
         await self._take([("cso", cso_id) for cso_id in sorted(referring)])
-        return self._writer.resolve_references(system, targets, lo, hi)
+        return self._writer.resolve_references(targets, lo, hi)
 
     async def purge_finished_runs(self) -> None:
         self._writer.purge_finished_runs()

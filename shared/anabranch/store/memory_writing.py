@@ -102,7 +102,8 @@ class MemoryWriter:
         old = self._tables.mvos.get(mark.id)
         if old is not None:
             due, stamp, version = mark.outbound_due, mark.outbound_stamp, mark.outbound_version
-            marked = replace(old, outbound_due=due, outbound_stamp=stamp, outbound_version=version)
+            number = self._sequences.next_change() if mark.touch else old.change_seq
+            marked = replace(old, outbound_due=due, outbound_stamp=stamp, outbound_version=version, change_seq=number)
             self._tables.mvos.put(mark.id, marked)
             _put_or_remove(self._tables.mvo_turns, mark.id, mark.outbound_turns_at)
 
@@ -323,9 +324,9 @@ class MemoryWriter:
         if key[0] is not None and self._slots.setdefault(key, cso_id) != cso_id:
             raise Collision("cso_sync")
 
-    def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+    def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         """References that lead to exactly one CSO now point to it; how many."""
-        found = list(resolvable(self._tables, system, targets, lo, hi))
+        found = list(resolvable(self._tables, targets, lo, hi))
         for cso_id, attr, raw, target in found:
             row = self._tables.cso_refs[cso_id, attr, raw]
             self._tables.cso_refs.put((cso_id, attr, raw), replace(row, target=target))
@@ -407,13 +408,11 @@ class MemoryWriter:
             row = ErrorRow(self._run, self._ordinal, self._batch, error)
             self._tables.errors.put(self._sequences.next_row("run_error"), row)
 
-    def order_proposals(self, run: RunId, kind: str) -> int:
-        """The complete set is numbered from 1 in canonical order; how many there are."""
-        mine = [(key, one) for key, one in self._tables.proposals.items() if key[:2] == (run, kind)]
-        mine.sort(key=lambda pair: (pair[1].order_key.encode(), pair[1].object_id))
-        for n, (key, one) in enumerate(mine, start=1):
-            self._tables.proposals.put(key, replace(one, n=n))
-        return len(mine)
+    def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        """The proposals of these objects are numbered from 1 in the order given."""
+        for n, object_id in enumerate(objects, start=1):
+            key = (run, kind, object_id)
+            self._tables.proposals.put(key, replace(self._tables.proposals[key], n=n))
 
     def purge_finished_runs(self) -> None:
         """Nothing is left of what ended runs kept while they worked."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import RunId, SystemId, TypeId
+from anabranch.model.identity import RunId, TypeId
 from anabranch.model.objects import Cso, StagedRow
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 from anabranch.store.reading_ranges import cut
@@ -100,7 +100,5 @@ class ImportReading:
         rows = await self._connection.fetch(sql("read_present_hashes"), type_id, partition, max_seq)
         return [row[0] for row in rows]
 
-    async def unresolved_reference_ranges(
-        self, system: SystemId, targets: ReferenceTargets, size: int
-    ) -> list[IdRange]:
-        return await cut(self._connection, "set_resolvable_references", size, system, *target_arrays(targets))
+    async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
+        return await cut(self._connection, "set_resolvable_references", size, *target_arrays(targets))
