@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
+from anabranch.engine.fingerprints import content_fingerprint
 from anabranch.engine.values import (
     ValueProblem,
     anchor_key,
-    content_fingerprint,
     fold,
     folds,
     parse_value,

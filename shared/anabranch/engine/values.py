@@ -19,8 +19,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
-
 from anabranch.engine.instants import from_local, read_instant
 from anabranch.engine.texts import collapse_spaces, title
 from anabranch.model.configuration import Attribute
@@ -489,17 +487,3 @@ def anchor_key(value: Any, attribute: Attribute) -> tuple[str, bytes]:
     """The text of an anchor or secondary id and its 16-byte hash under the attribute's case rule (MOD-15)."""
     text = str(value)
     return text, text_hash(fold(text) if folds(attribute) else text)
-
-
-def content_fingerprint(doc: Mapping[str, Any], refs: Mapping[str, list[str]], schema: str) -> bytes:
-    """16 bytes over names and canonical values, free of order, bound to the schema (IMP-18)."""
-    named = {name: sorted(set(raws)) if len(raws) > 1 else raws for name, raws in refs.items() if raws} if refs else {}
-    return blake2b(_ENCODER.encode((doc, named)), digest_size=16, person=_schema_key(schema)).digest()
-
-
-_ENCODER = msgspec.json.Encoder(order="deterministic")
-
-
-@lru_cache(maxsize=256)
-def _schema_key(schema: str) -> bytes:
-    return blake2b(schema.encode(), digest_size=blake2b.PERSON_SIZE).digest()
