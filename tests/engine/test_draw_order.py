@@ -20,8 +20,9 @@ from anabranch.model.enums import TextCleanup
 from anabranch.model.identity import MvoId, SystemId
 
 BASES = st.text(st.sampled_from("aA\u00e4\u0308\u00df@2-\u1e9e\u0130"), min_size=1, max_size=4)
-NUMBERED = st.builds(lambda base, many: candidates(base, 2, many), BASES, st.integers(1, 14))
-OFFERS = NUMBERED | st.lists(BASES, min_size=1, max_size=3, unique=True).map(tuple)
+NAMED = st.sampled_from(["a", "A2", "a22", "a@x", "a2@X", "b", "b3", "\u00e4-", "a\u0308-2"])
+NUMBERED = st.builds(lambda base, many: candidates(base, 2, many), NAMED, st.integers(1, 14))
+OFFERS = NUMBERED | st.lists(NAMED, min_size=1, max_size=3, unique=True).map(tuple)
 WANTED = st.lists(st.dictionaries(st.sampled_from(["login", "mail"]), OFFERS, min_size=1), min_size=1, max_size=12)
 
 
