@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-import asyncpg
+from typing import TYPE_CHECKING, Final
 
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import RunId, TypeId
@@ -55,8 +53,8 @@ class ImportReading:
         return {row[0]: row[1] for row in rows}
 
     async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
-        rows = await self._of_a_type("pack_source_digests", type_id, partition, limit)
-        return rows[0][0] or b""
+        packed = await self._connection.fetchval(sql("pack_source_digests"), type_id, partition, limit)
+        return packed or b""
 
     async def change_seq_now(self) -> int:
         number: int = await self._connection.fetchval(sql("read_change_seq"))
@@ -99,15 +97,8 @@ class ImportReading:
         return [cso_of(row) for row in await self._connection.fetch(sql("find_csos_by_secondary"), type_id, hashes)]
 
     async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:
-        return [row[0] for row in await self._of_a_type("read_present_hashes", type_id, partition, max_seq)]
-
-    async def _of_a_type(self, name: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement over all objects of a type, which are found through an index."""
-        async with self._connection.transaction():
-            await self._connection.execute(sql("go_by_index"), "off")
-            rows = await self._connection.fetch(sql(name), *arguments)
-            await self._connection.execute(sql("go_by_index"), "on")
-        return rows
+        rows = await self._connection.fetch(sql("read_present_hashes"), type_id, partition, max_seq)
+        return [row[0] for row in rows]
 
     async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
         return await cut(self._connection, "set_resolvable_references", size, *target_arrays(targets))
