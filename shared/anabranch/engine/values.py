@@ -225,7 +225,7 @@ def _instant_text(raw: str, zone: tzinfo | None) -> str:
 def datetime_text(moment: datetime) -> str:
     """The canonical text of an instant in UTC: seconds, or microseconds where there are any (MOD-5)."""
     try:
-        utc = moment.astimezone(UTC)
+        utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except OverflowError:
         raise _out_of_range("outside the years 1 to 9999") from None
     return utc.isoformat().removesuffix("+00:00") + "Z"
