@@ -174,12 +174,17 @@ def test_look_up_keys_are_what_rules_match_by_and_what_must_be_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "needs"), [('cs["manager"]', True), ('cs["first"]', False)], ids=["reads a reference", "reads none"]
+    ("expression", "read"),
+    [('cs["manager"]', {"manager"}), ('cs["first"]', set())],
+    ids=["reads a reference", "reads none"],
 )
-def test_references_are_loaded_only_for_expressions_that_read_them(expression: str, needs: bool) -> None:
-    source = NAMES | attributes(manager={"type": ValueType.REFERENCE, "to": ("person",)})
+def test_references_are_loaded_only_for_expressions_that_read_them(expression: str, read: set[str]) -> None:
+    source = NAMES | attributes(
+        manager={"type": ValueType.REFERENCE, "to": ("person",)},
+        deputy={"type": ValueType.REFERENCE, "to": ("person",)},
+    )
 
-    assert one_source(NAMES, source, a_mapping("name", expression=expression)).inbound().needs_refs is needs
+    assert one_source(NAMES, source, a_mapping("name", expression=expression)).inbound().reads_refs == read
 
 
 # --- time zones

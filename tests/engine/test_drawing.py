@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.engine.site import a_mapping, a_record, attributes, one_source
 
 from anabranch.engine.drawing import Drawing, Need
+from anabranch.engine.expressions.functions_identity import candidates, numbered
 from anabranch.engine.keys import key_hash
 from anabranch.model.identity import MvoId
 
@@ -139,3 +142,30 @@ def test_numbered_candidates_count_at_the_end_or_before_an_at_sign(base: str, of
     site = one_source(known, known, a_mapping("name", expression='join_text(numbered(cs["name"], 2, 3), " ")'))
 
     assert site.flow(a_record(name=base), draw=draw).doc == {"name": " ".join(offered)}
+
+
+@given(
+    base=st.text(st.sampled_from("a@. x1"), min_size=1, max_size=6).filter(lambda text: not text.isspace()),
+    first=st.integers(-3, 12),
+    many=st.integers(0, 9),
+    cut=st.slices(12),
+)
+def test_candidates_made_one_by_one_are_those_of_the_list(base: str, first: int, many: int, cut: slice) -> None:
+    one_by_one, listed = candidates(base, first, first + many - 1), numbered(base, first, first + many - 1)
+
+    assert list(one_by_one) == listed
+    assert [one_by_one[place] for place in range(len(one_by_one))] == listed
+    assert one_by_one[cut] == listed[cut]
+    assert len(set(listed)) == len(listed)
+    assert all(one.strip() for one in listed)
+
+
+@pytest.mark.behaviour("SYN-68")
+def test_no_candidate_beyond_the_limit_is_drawn_or_asked_for() -> None:
+    drawing = a_drawing("ann")
+    drawing.hold("login", key_hash("ann"), BOB)
+
+    assert drawing.draw("login", CANDIDATES, ANN, 1) is None
+    assert drawing.needs == set()
+    assert drawing.draw("login", CANDIDATES, ANN, 2) is None
+    assert drawing.needs == {Need("login", "ann2")}

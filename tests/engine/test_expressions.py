@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -429,8 +430,8 @@ def test_an_expression_tells_what_it_reads() -> None:
 def test_drawing_asks_for_what_is_reserved() -> None:
     asked: list[tuple[str, tuple[str, ...]]] = []
 
-    def draw(name: str, candidates: tuple[str, ...]) -> str:
-        asked.append((name, candidates))
+    def draw(name: str, candidates: Sequence[str]) -> str:
+        asked.append((name, tuple(candidates)))
         return "ann2"
 
     source = 'unique_value("account", numbered(lower(cs["first"]), 2, 4))'
@@ -439,7 +440,7 @@ def test_drawing_asks_for_what_is_reserved() -> None:
 
 
 def test_an_undrawn_value_stops_the_evaluation() -> None:
-    def draw(name: str, candidates: tuple[str, ...]) -> str:
+    def draw(name: str, candidates: Sequence[str]) -> str:
         raise NeedsDraw(name, candidates)
 
     with pytest.raises(NeedsDraw) as caught:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anabranch.engine.fingerprints import content_fingerprint
 from anabranch.engine.values import (
     ConversionProblem,
     ValueProblem,
@@ -19,7 +20,6 @@ from anabranch.engine.values import (
     canonical_set,
     clean,
     compare_key,
-    content_fingerprint,
     fold,
     order_key,
     order_text,

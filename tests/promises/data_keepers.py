@@ -6,7 +6,7 @@ business: a unit here is a plain transaction that commits at the end of its bloc
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,9 +33,9 @@ class DataUnit(Reader, Protocol):
 
     async def persist(self, changes: Changes) -> None: ...
 
-    async def order_proposals(self, run: RunId, kind: str) -> int: ...
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None: ...
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int: ...
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int: ...
 
     async def purge_finished_runs(self) -> None: ...
 

@@ -22,7 +22,7 @@ from anabranch.model.configuration import (
 )
 from anabranch.model.enums import ChangeClass, Direction, RunKind, ValueType, WorkerKind
 from anabranch.model.fleet import Claimed, Closed, NewBatch
-from anabranch.model.identity import BatchId, ClaimId, RunId, WorkerId
+from anabranch.model.identity import BatchId, ClaimId, RunId, TypeId, WorkerId
 from anabranch.protocol.steps import STEPS, step_at
 from anabranch.store.port import Store
 from anabranch.store.postgres import PostgresStore
@@ -83,6 +83,9 @@ class FleetKeeper(Protocol):
     async def set_population(self, run: RunId, point: str, type_key: str, population: int) -> None:
         """The population a guard measures against is this."""
 
+    async def populations(self, run: RunId) -> dict[tuple[str, TypeId], int]:
+        """What was counted when the run started, by guard point and type, where it is more than nothing."""
+
     async def states(self, run: RunId) -> dict[str, int]:
         """How many batches of the run are in each state."""
 
@@ -110,6 +113,12 @@ class PgFleetKeeper:
             "ON CONFLICT (run_id, point, type_id) DO UPDATE SET population = excluded.population",
             run, point, type_key, population,
         )  # fmt: skip
+
+    async def populations(self, run: RunId) -> dict[tuple[str, TypeId], int]:
+        rows = await self.connection.fetch(
+            "SELECT point, type_id, population FROM run_population WHERE run_id = $1 AND population > 0", run
+        )
+        return {(row[0], TypeId(row[1])): row[2] for row in rows}
 
     async def states(self, run: RunId) -> dict[str, int]:
         rows = await self.connection.fetch("SELECT state, count(*) FROM batch WHERE run_id = $1 GROUP BY state", run)

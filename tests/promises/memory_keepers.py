@@ -96,6 +96,10 @@ class MemoryFleetKeeper:
     async def set_population(self, run: RunId, point: str, type_key: str, population: int) -> None:
         self.memory.tables.populations.put((run, point, await self._type(type_key)), population)
 
+    async def populations(self, run: RunId) -> dict[tuple[str, TypeId], int]:
+        counted = self.memory.tables.populations.items()
+        return {(point, type_id): n for (of, point, type_id), n in counted if of == run and n}
+
     async def states(self, run: RunId) -> dict[str, int]:
         return dict(Counter(row.state.value for row in self.memory.batches_of(run)))
 

@@ -26,7 +26,7 @@ from tests.builders import (
 from tests.promises.data_keepers import PgDataKeeper, cso, joined, write
 
 from anabranch.model.changes import Changes, ErrorItem, Item
-from anabranch.model.enums import RowOp
+from anabranch.model.enums import ExportState, RowOp, RowState
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import CsoId, ExportId, MvoId, RunId
 from anabranch.model.objects import Cso, Mvo, PendingRow, Reservation
@@ -45,6 +45,11 @@ async def hash_of(keeper: PgDataKeeper) -> StateHash:
 async def counts_of(keeper: PgDataKeeper) -> dict[str, int]:
     async with keeper.pool.acquire() as connection:
         return await counts(connection)
+
+
+async def hash_of_two(keeper: PgDataKeeper) -> StateHash:
+    async with keeper.pool.acquire() as connection, keeper.pool.acquire() as other:
+        return await state_hash(connection, other)
 
 
 # --- items
@@ -149,6 +154,23 @@ async def test_a_difference_changes_the_hash_of_its_section_alone(
     assert before.overall != after.overall
 
 
+async def test_the_hash_does_not_tell_how_the_rows_of_an_export_are_stored(pg_keeper: PgDataKeeper) -> None:
+    await a_state(pg_keeper, 0, 1)
+    rows = (
+        PendingRow("b", RowOp.SET, 1),
+        PendingRow("a", RowOp.SET, "x"),
+        PendingRow("m", RowOp.ADD, None, target_mvo_id=MvoId(1)),
+    )
+    staged = altered(an_export(1, 1, rows=rows), version=1)
+    await write(pg_keeper, Changes(exports=[staged]))
+    before = await hash_of(pg_keeper)
+    await write(pg_keeper, Changes(sent_exports=[ExportId(1)], sent_seq=9))
+    marked = await hash_of(pg_keeper)
+    sent = tuple(altered(row, state=RowState.SENT) for row in (rows[1], rows[0], rows[2]))
+    await write(pg_keeper, Changes(exports=[altered(staged, rows=sent, state=ExportState.EXPORTED)]))
+    assert await hash_of(pg_keeper) == marked != before
+
+
 async def test_what_is_due_or_failed_is_in_the_hash(pg_keeper: PgDataKeeper) -> None:
     await joined(pg_keeper, 1)
     quiet = await hash_of(pg_keeper)
@@ -156,6 +178,7 @@ async def test_what_is_due_or_failed_is_in_the_hash(pg_keeper: PgDataKeeper) -> 
     due = await hash_of(pg_keeper)
     await write(pg_keeper, Changes(links=[a_link_of(await cso(pg_keeper, 1), 1, failed=True)]))
     failed = await hash_of(pg_keeper)
+    assert await hash_of_two(pg_keeper) == failed
     assert len({one.sections["open errors and due"] for one in (quiet, due, failed)}) == 3
 
 
@@ -189,7 +212,7 @@ async def test_the_narrow_row_repeats_state_and_number_through_every_kind_of_wri
     refs = [a_ref_change(1, "a4"), a_ref_change(2, "a3")]
     await write(pg_keeper, Changes(cso_refs=refs, csos=[a_cso_write(2), a_cso_write(3, synced=True)]))
     async with pg_keeper.unit(a_claimed()) as unit:
-        await unit.resolve_references(HR, ReferenceTargets({(PERSON, "manager"): (PERSON,)}), CsoId(1), CsoId(9))
+        await unit.resolve_references(ReferenceTargets({(PERSON, "manager"): (PERSON,)}), CsoId(1), CsoId(9))
     await write(pg_keeper, Changes(obsolete_csos=[CsoId(3)], gone_csos=[CsoId(4)]))
     async with pg_keeper.pool.acquire() as connection:
         apart = "SELECT id FROM cso c FULL JOIN cso_sync s ON s.cso_id = c.id WHERE c.id IS NULL OR s.cso_id IS NULL"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from tests.builders import (
-    HR,
     PERSON,
     a_claimed,
     a_link_of,
@@ -18,6 +17,7 @@ from tests.promises.data_keepers import DataKeeper, cso, joined, write
 from anabranch.model.changes import Changes, NewCso
 from anabranch.model.enums import CsoState
 from anabranch.model.identity import CsoId, TypeId
+from anabranch.model.objects import RawRef
 from anabranch.store.port import ReferenceTargets
 
 TO_PERSON = ReferenceTargets({(PERSON, "manager"): (PERSON,)})
@@ -27,15 +27,15 @@ TO_PERSON = ReferenceTargets({(PERSON, "manager"): (PERSON,)})
 async def test_a_reference_resolves_when_its_target_has_come(data_keeper: DataKeeper) -> None:
     await write(data_keeper, Changes(new_csos=[a_new_cso(1)], cso_refs=[a_ref_change(1, "a2")]))
     async with data_keeper.unit(a_claimed()) as unit:
-        assert await unit.unresolved_reference_ranges(HR, TO_PERSON, 10) == []
-        assert await unit.resolve_references(HR, TO_PERSON, CsoId(1), CsoId(9)) == 0
+        assert await unit.unresolved_reference_ranges(TO_PERSON, 10) == []
+        assert await unit.resolve_references(TO_PERSON, CsoId(1), CsoId(9)) == 0
     await write(data_keeper, Changes(new_csos=[a_new_cso(2)], links=[a_link_of(await cso(data_keeper))]))
     before = await cso(data_keeper)
     async with data_keeper.unit(a_claimed()) as unit:
-        (found,) = await unit.unresolved_reference_ranges(HR, TO_PERSON, 10)
+        (found,) = await unit.unresolved_reference_ranges(TO_PERSON, 10)
         assert (found.lo, found.hi, found.total) == (1, 1, 1)
-        assert await unit.resolve_references(HR, TO_PERSON, CsoId(1), CsoId(9)) == 1
-        assert await unit.unresolved_reference_ranges(HR, TO_PERSON, 10) == []
+        assert await unit.resolve_references(TO_PERSON, CsoId(1), CsoId(9)) == 1
+        assert await unit.unresolved_reference_ranges(TO_PERSON, 10) == []
     after = await cso(data_keeper)
     assert after.change_seq > before.change_seq
     assert not after.refs_due, "a CSO that is not joined has no reference to flow"
@@ -51,7 +51,7 @@ async def test_resolution_touches_only_who_was_quiet_and_marks_who_is_joined(dat
     await write(data_keeper, Changes(new_csos=[a_new_cso(2), a_new_cso(3)], cso_refs=refs))
     quiet, due = await cso(data_keeper, 1), await cso(data_keeper, 2)
     async with data_keeper.unit(a_claimed()) as unit:
-        assert await unit.resolve_references(HR, TO_PERSON, CsoId(1), CsoId(9)) == 2
+        assert await unit.resolve_references(TO_PERSON, CsoId(1), CsoId(9)) == 2
     assert (await cso(data_keeper, 2)) == due
     after = await cso(data_keeper, 1)
     assert after.refs_due
@@ -76,7 +76,7 @@ async def test_a_reference_leads_to_the_best_single_candidate(
 ) -> None:
     await write(data_keeper, Changes(new_csos=[a_new_cso(1), *candidates], cso_refs=[a_ref_change(1, "x")]))
     async with data_keeper.unit(a_claimed()) as unit:
-        await unit.resolve_references(HR, TO_PERSON, CsoId(1), CsoId(9))
+        await unit.resolve_references(TO_PERSON, CsoId(1), CsoId(9))
         (ref,) = await unit.cso_refs([CsoId(1)])
     assert ref.target_cso_id == chosen
 
@@ -86,7 +86,7 @@ async def test_who_referred_to_a_removed_cso_falls_back_to_the_identifier(data_k
     await joined(data_keeper, 1, 2)
     await write(data_keeper, Changes(new_csos=[a_new_cso(3)], cso_refs=[a_ref_change(n, "a2") for n in (1, 2, 3)]))
     async with data_keeper.unit(a_claimed()) as unit:
-        await unit.resolve_references(HR, TO_PERSON, CsoId(1), CsoId(9))
+        await unit.resolve_references(TO_PERSON, CsoId(1), CsoId(9))
     referring = await cso(data_keeper, 1)
     await write(data_keeper, Changes(links=[a_link_of(referring, 1)]))
     # The same commit writes the link of a referring CSO: the mark stays all the same.
@@ -106,7 +106,7 @@ async def test_a_join_makes_joined_referrers_due(data_keeper: DataKeeper) -> Non
     refs = [a_ref_change(1, "a3"), a_ref_change(2, "a3")]
     await write(data_keeper, Changes(new_csos=[a_new_cso(2), a_new_cso(3)], cso_refs=refs, new_mvos=[a_new_mvo(3)]))
     async with data_keeper.unit(a_claimed()) as unit:
-        await unit.resolve_references(HR, TO_PERSON, CsoId(1), CsoId(9))
+        await unit.resolve_references(TO_PERSON, CsoId(1), CsoId(9))
     await write(data_keeper, Changes(links=[a_link_of(await cso(data_keeper, 1), 1)]))
     before = await cso(data_keeper, 1)
     await write(data_keeper, Changes(links=[a_link_of(await cso(data_keeper, 3), 3)], joined_csos=[CsoId(3)]))
@@ -122,3 +122,8 @@ async def test_single_reference_values_are_added_and_taken_away(data_keeper: Dat
     await write(data_keeper, Changes(cso_refs=[a_ref_change(1, "w", remove=("x", "z"))]))
     async with data_keeper.reader() as reader:
         assert [ref.raw for ref in await reader.cso_refs([CsoId(1)])] == ["w", "y"]
+        assert await reader.raw_refs([CsoId(1), CsoId(2)], ["manager", "unit"]) == [
+            RawRef(CsoId(1), "manager", "w"),
+            RawRef(CsoId(1), "manager", "y"),
+        ]
+        assert await reader.raw_refs([CsoId(1)], ["unit"]) == []

@@ -312,14 +312,16 @@ async def test_exports_with_sent_rows_come_page_by_page(data_keeper: DataKeeper)
 # --- proposals and listed operations
 
 
-async def test_proposals_are_numbered_in_canonical_order(data_keeper: DataKeeper) -> None:
+async def test_proposals_come_in_canonical_order_and_are_numbered_in_any(data_keeper: DataKeeper) -> None:
     keys = {1: "b", 2: "B", 3: "ä", 4: "a", 5: "B"}
-    found = [Proposal("match", n, key, {"n": n}) for n, key in keys.items()]
+    found = [Proposal("match", n, key, {"contests": [7, -n][: n % 3]}) for n, key in keys.items()]
     async with data_keeper.unit(a_claimed()) as unit:
         await unit.persist(Changes(proposals=[*found, Proposal("reserve", 1, "z", {})]))
-        assert await unit.proposal_ranges(RUN, "match", 2) == []
-        assert await unit.order_proposals(RUN, "match") == 5
-        assert await unit.proposal_ranges(RUN, "match", 2) == [IdRange(1, 2, 2), IdRange(3, 4, 2), IdRange(5, 5, 1)]
+        objects, pairs = await unit.proposed_contests(RUN, "match")
+        assert list(objects) == [2, 5, 4, 1, 3]
+        assert sorted(zip(pairs[::2], pairs[1::2], strict=True)) == [(0, -2), (0, 7), (1, -5), (1, 7), (2, 7), (3, 7)]
+        assert await unit.proposals(RUN, "match", 1, 5) == []
+        await unit.number_proposals(RUN, "match", objects)
         settled = await unit.proposals(RUN, "match", 1, 5)
         assert [(one.n, one.object_id) for one in settled] == [(1, 2), (2, 5), (3, 4), (4, 1), (5, 3)]
         assert settled[0] == altered(found[1], n=1)

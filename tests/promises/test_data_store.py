@@ -29,7 +29,7 @@ from tests.builders import (
 )
 from tests.promises.data_keepers import DataKeeper, cso, joined, mvo, write
 
-from anabranch.model.changes import Changes
+from anabranch.model.changes import Changes, MvoMark
 from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState, RowOp, RowState
 from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId
 from anabranch.model.objects import PendingRow, Reservation
@@ -111,6 +111,7 @@ async def test_a_second_cso_of_a_system_finds_the_slot_taken(data_keeper: DataKe
     await write(data_keeper, Changes(new_csos=[a_new_cso(3, mvo_id=1, system_id=OTHER)]))
     async with data_keeper.reader() as reader:
         assert [one.id for one in await reader.links([MvoId(1)])] == [1, 3]
+        assert [one.id for one in await reader.links([MvoId(1)], besides=[CsoId(1), CsoId(2)])] == [3]
 
 
 @pytest.mark.behaviour("MOD-17")
@@ -199,6 +200,18 @@ async def test_an_mvo_is_read_as_it_was_written(data_keeper: DataKeeper) -> None
     assert found.change_seq > new.change_seq
     await write(data_keeper, Changes(mvos=[an_mvo_write(1, provenance={"name": [3, 4]}, touch=False)]))
     assert (await mvo(data_keeper)).change_seq == found.change_seq
+
+
+async def test_marks_leave_values_and_draw_a_number_only_when_they_touch(data_keeper: DataKeeper) -> None:
+    await write(data_keeper, Changes(new_mvos=[a_new_mvo(1), a_new_mvo(2)]))
+    before = [await mvo(data_keeper, one) for one in (1, 2)]
+    marks = [MvoMark(MvoId(1), True, 7, 3, touch=True), MvoMark(MvoId(2), True, 7, 3)]
+    await write(data_keeper, Changes(mvo_marks=marks))
+    touched, quiet = [await mvo(data_keeper, one) for one in (1, 2)]
+    marked = {"outbound_due": True, "outbound_stamp": 7, "outbound_version": 3}
+    assert touched.change_seq > before[0].change_seq
+    assert touched == altered(before[0], change_seq=touched.change_seq, **marked)
+    assert quiet == altered(before[1], **marked)
 
 
 async def test_match_keys_find_every_holder(data_keeper: DataKeeper) -> None:
@@ -305,6 +318,72 @@ async def test_an_export_keeps_plain_rows_and_rows_that_name_an_mvo(data_keeper:
     async with data_keeper.reader() as reader:
         assert await reader.exports([ExportId(1), ExportId(2)]) == [stored]
         assert await reader.exports_of([CsoId(1), CsoId(2)]) == [stored]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (),
+        (PendingRow("b", RowOp.SET, 1), PendingRow("a", RowOp.SET, None), PendingRow("c", RowOp.SET, ["x", True])),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("a", RowOp.SET, 2)),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("b", RowOp.CLEAR)),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("b", RowOp.SET, 2, RowState.SENT)),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("b", RowOp.SET, 2, refuted=1)),
+        (PendingRow("a", RowOp.SET, 1), PendingRow("b", RowOp.ADD, target_mvo_id=MvoId(3))),
+    ],
+    ids=["none", "values alone", "one twice", "a clear", "one sent", "one refuted", "a reference"],
+)
+async def test_rows_come_back_as_they_were_however_they_are_stored(
+    data_keeper: DataKeeper, rows: tuple[PendingRow, ...]
+) -> None:
+    await write(data_keeper, Changes(new_csos=[a_new_cso(1)], exports=[an_export(rows=rows)]))
+    async with data_keeper.reader() as reader:
+        (stored,) = await reader.exports([ExportId(1)])
+        (target,) = await reader.target_objects([CsoId(1)])
+        (sent,) = await reader.sent_exports([ExportId(1)])
+    assert stored.rows == rows
+    for picture, naming in ((target, ()), (sent, sent.naming)):
+        sets = tuple(PendingRow(attr, RowOp.SET, value) for attr, value in (picture.sets or {}).items())
+        assert (*sets, *picture.rows, *naming) == rows
+
+
+async def test_an_export_that_went_out_whole_has_only_sent_rows(data_keeper: DataKeeper) -> None:
+    rows = (
+        PendingRow("name", RowOp.SET, "x"),
+        PendingRow("member", RowOp.ADD, target_mvo_id=MvoId(3)),
+        PendingRow("member", RowOp.REMOVE, target_mvo_id=MvoId(4), raw="cn=y"),
+    )
+    waiting = {"waiting": True, "attempts": 2, "not_before": NOW, "failure": "no", "kind": ExportKind.CREATE}
+    exports = [
+        an_export(1, 1, rows=rows, **waiting),
+        an_export(2, 2, rows=(*rows[:1], PendingRow("m", RowOp.CLEAR))),
+        an_export(3, 3),
+    ]
+    await write(data_keeper, Changes(new_csos=[a_new_cso(n) for n in (1, 2, 3)], exports=exports))
+    async with data_keeper.reader() as reader:
+        before = {one.id: one for one in await reader.exports([ExportId(1), ExportId(2), ExportId(3)])}
+    mark = Changes(
+        sent_exports=[ExportId(1), ExportId(2)], sent_seq=77, expect_exports={ExportId(1): 1, ExportId(2): 1}
+    )
+    assert not await write(data_keeper, mark)
+    async with data_keeper.reader() as reader:
+        after = {one.id: one for one in await reader.exports([ExportId(1), ExportId(2), ExportId(3)])}
+        (target,) = await reader.target_objects([CsoId(1)])
+        (picture,) = await reader.sent_exports([ExportId(1)])
+    for number in (ExportId(1), ExportId(2)):
+        sent = tuple(altered(row, state=RowState.SENT) for row in before[number].rows)
+        assert after[number] == altered(
+            before[number], rows=sent, state=ExportState.EXPORTED, sent_seq=77, waiting=False, attempts=0,
+            not_before=None, failure=None, version=2,
+        )  # fmt: skip
+    assert after[ExportId(3)] == before[ExportId(3)]
+    assert (target.sets, target.rows) == (None, after[ExportId(1)].rows)
+    assert (picture.sets, (*picture.rows, *picture.naming)) == (None, after[ExportId(1)].rows)
+    assert (await write(data_keeper, mark)).exports == {1, 2}
+    again = altered(after[ExportId(1)], rows=(PendingRow("name", RowOp.SET, "z"), after[ExportId(1)].rows[1]))
+    await write(data_keeper, Changes(exports=[again]))
+    async with data_keeper.reader() as reader:
+        assert (await reader.exports([ExportId(1)]))[0].rows == again.rows
 
 
 async def test_an_export_that_exists_is_replaced_with_its_rows(data_keeper: DataKeeper) -> None:

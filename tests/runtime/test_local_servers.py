@@ -30,9 +30,11 @@ as_root = pytest.mark.skipif(not IS_ROOT, reason="shows how root gives up its ri
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 OWNER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from anabranch.runtime.local_servers import LocalServers
+# What a shell starts in the background ignores Ctrl-C and hands that down, through us too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with LocalServers(Path(sys.argv[1]), durable=False) as servers:
     print(servers.postgres_pid, servers.redis_pid, flush=True)
     time.sleep(600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -270,6 +271,26 @@ def test_without_an_endpoint_nothing_of_opentelemetry_is_loaded() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": SHARED},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize("service", ["scheduler", "import_worker", "sync_worker", "export_worker"])
+def test_nor_is_it_by_a_whole_service_and_can_still_be(service: str) -> None:
+    code = (
+        "import sys\n"
+        f"import anabranch.{service}.worker\n"
+        "print(sorted(name for name in sys.modules if name.startswith('opentelemetry.sdk')))\n"
+        "import opentelemetry.sdk.metrics, redis.asyncio\n"
+        "assert opentelemetry.sdk.metrics.MeterProvider and redis.asyncio.Redis\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=30,

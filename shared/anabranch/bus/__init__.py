@@ -8,3 +8,7 @@ What may not: SQL, domain decisions, object data of any kind on the wire.
 
 Who may import it: runtime, the services and the console; only this room imports `redis`.
 """
+
+from anabranch.bus import redis_library
+
+redis_library.load()

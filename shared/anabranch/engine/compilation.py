@@ -25,6 +25,7 @@ from anabranch.engine.compiled import (
     Stratum,
     Target,
 )
+from anabranch.engine.draw_order import is_apart, systems_drawing_apart, watched_attributes
 from anabranch.engine.election import Ranking
 from anabranch.engine.expressions import CheckedExpression, Environment, EvalContext, EvaluationError, check
 from anabranch.engine.flow_values import constant_value, key_finisher
@@ -76,9 +77,11 @@ class _Compiler:
 
     def compile(self) -> Compiled:
         sides = {self.registry.metaverse_types[key]: self._metaverse(key) for key in self.configuration.metaverse}
+        inbound = self._inbound_types()
+        watched = watched_attributes(self.configuration.unique_values.values(), self.registry)
         return Compiled(
             revision=self.revision,
-            inbound=self._inbound_types(),
+            inbound=inbound,
             metaverse=sides,
             object_types={
                 self.registry.object_types[(system.key, record.key)]: (system, record)
@@ -87,10 +90,13 @@ class _Compiler:
             },
             system_ids={self.registry.systems[one.key]: one for one in self.configuration.systems.values()},
             cso_key_attrs=self._cso_key_attrs(),
+            referable=self._referable(),
             unique_values=self.configuration.unique_values,
             unique_targets={
                 key: self._unique_targets(one.targets) for key, one in self.configuration.unique_values.items()
             },
+            draws_apart=systems_drawing_apart(inbound.values(), sides, watched),
+            watched=watched,
             mapping_keys={number: key for key, number in self.registry.mappings.items()},
             zones=self.zones,
         )
@@ -147,15 +153,15 @@ class _Compiler:
             links=tuple(links),
             scope=self._scope(rules, {"cs": record.attributes}, "cs"),
             flows=self._flows(compiled_rules, links, checked, record.attributes),
-            needs_refs=self._reads_references(checked, links, record.attributes),
+            reads_refs=self._reads_references(checked, links, record.attributes),
         )
 
     def _reads_references(
         self, checked: Sequence[CheckedExpression | None], links: Sequence[Link], attributes: Mapping[str, Attribute]
-    ) -> bool:
+    ) -> frozenset[str]:
         read = {attr for one in checked if one is not None for attr in one.reads_cs}
         read |= {one.mapping.source.attribute for one in links if one.mapping.source.attribute and not one.is_reference}
-        return any(attributes[attr].type is ValueType.REFERENCE for attr in read if attr in attributes)
+        return frozenset(attr for attr in read if attr in attributes and attributes[attr].type is ValueType.REFERENCE)
 
     def _flows(
         self,
@@ -236,6 +242,7 @@ class _Compiler:
             target=target,
             is_reference=is_reference,
             draws=checked.draws if checked is not None else (),
+            draws_apart=is_apart(checked, mapping, target),
         )
 
     def _condition(self, condition: MatchCondition, own: Mapping[str, Attribute], rule: Rule) -> Condition:
@@ -410,6 +417,15 @@ class _Compiler:
             system, object_type, attribute = target.split(".", 2)
             found.append((self.registry.object_types[(system, object_type)], attribute))
         return tuple(found)
+
+    def _referable(self) -> frozenset[TypeId]:
+        return frozenset(
+            self.registry.object_types[(system.key, target)]
+            for system in self.configuration.systems.values()
+            for record in system.object_types.values()
+            for attribute in record.attributes.values()
+            for target in attribute.to
+        )
 
     def _cso_key_attrs(self) -> dict[TypeId, frozenset[str]]:
         found: dict[TypeId, set[str]] = {}

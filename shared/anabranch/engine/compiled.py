@@ -36,6 +36,8 @@ class Link(msgspec.Struct, frozen=True):
     target: Attribute
     is_reference: bool
     draws: tuple[str, ...]
+    draws_apart: bool
+    """True where the value is what one draw gives, as it is, and the candidates follow from the CSO alone."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -94,8 +96,8 @@ class InboundType(msgspec.Struct, frozen=True):
     scope: Callable[[Document, EvalContext], tuple[int, ...]]
     """The indexes of enabled and disabled rules that accept the object; raises ScopeProblem."""
     flows: Mapping[TypeId, Flow]
-    needs_refs: bool
-    """True when an expression reads raw identifiers of references, which live outside the document."""
+    reads_refs: frozenset[str]
+    """The reference attributes of which some expression reads the raw identifiers, which live outside the document."""
 
 
 class OutboundRule(msgspec.Struct, frozen=True):
@@ -145,8 +147,14 @@ class Compiled(msgspec.Struct, frozen=True):
     system_ids: Mapping[SystemId, System]
     cso_key_attrs: Mapping[TypeId, frozenset[str]]
     """Attributes of connector spaces whose values are kept as look-up keys: targets of unique values."""
+    referable: frozenset[TypeId]
+    """Object types that a reference attribute of their system may point to."""
     unique_values: Mapping[str, UniqueValue]
     unique_targets: Mapping[str, tuple[tuple[TypeId, str], ...]]
+    draws_apart: frozenset[SystemId]
+    """Systems whose rules draw in such a way that only candidates decide who may get in whose way."""
+    watched: Mapping[TypeId, frozenset[str]]
+    """Attributes of metaverse types in which some unique value must be unique."""
     mapping_keys: Mapping[int, str]
     zones: Mapping[str, tzinfo]
 

@@ -7,7 +7,8 @@ each candidate is looked up once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -46,18 +47,18 @@ class Drawing:
         for one in hashes:
             self._known.setdefault((name, one), frozenset())
 
-    def draw(self, name: str, candidates: tuple[str, ...], mvo: MvoId) -> str | None:
-        """The first candidate free for `mvo` (SYN-65), or what it has drawn before under this name, whatever the
-        candidates are now (SYN-67); None when all are taken, or when one must be looked up first."""
+    def draw(self, name: str, candidates: Sequence[str], mvo: MvoId, limit: int | None = None) -> str | None:
+        """The first candidate free for `mvo` among the first `limit` (SYN-65), or what it has drawn before under this
+        name, whatever the candidates are now (SYN-67); None when all are taken, or when one must be looked up first."""
         if (name, mvo) in self._drawn_by:
             return self._drawn_by[name, mvo]
-        for place, candidate in enumerate(candidates):
+        for place, candidate in enumerate(islice(candidates, limit)):
             key = (name, key_hash(candidate))
             if self._mine.get(key, mvo) != mvo:
                 continue
             holders = self._known.get(key)
             if holders is None:
-                self._ask(name, candidates, place)
+                self._ask(name, candidates[place : min(2 * place + 3, len(candidates) if limit is None else limit)])
                 return None
             if holders <= {mvo}:
                 self._mine[key] = mvo
@@ -66,10 +67,10 @@ class Drawing:
                 return candidate
         return None
 
-    def _ask(self, name: str, candidates: tuple[str, ...], place: int) -> None:
+    def _ask(self, name: str, candidates: Sequence[str]) -> None:
         """Name the candidate that is wanted and, the further down it stands, the more of those behind it, so that few
         rounds are enough however many objects want the same value."""
-        for candidate in candidates[place : 2 * place + 3]:
+        for candidate in candidates:
             if (name, key_hash(candidate)) not in self._known:
                 self.needs.add(Need(name, candidate))
 

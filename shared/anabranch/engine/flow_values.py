@@ -10,7 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from anabranch.engine.expressions import EvaluationError
-from anabranch.engine.values import ConversionProblem, canonical_set, clean, parse_values, to_engine, to_stored
+from anabranch.engine.values import (
+    ConversionProblem,
+    StoredValue,
+    canonical_set,
+    cleaner,
+    parse_values,
+    to_engine,
+    to_stored,
+)
 from anabranch.model.configuration import Attribute
 from anabranch.model.configuration import Mapping as MappingRecord
 from anabranch.model.enums import ValueType, WhenMissing
@@ -52,7 +60,7 @@ def finisher(mapping: MappingRecord, target: Attribute, source: Attribute | None
     if mapping.source.expression is None and source is None:
         constant = constant_value(mapping.source.constant, target)
         return lambda _value: constant
-    cleanups = mapping.text_cleanup
+    clean = cleaner(mapping.text_cleanup) if mapping.text_cleanup else None
     from_stored = source.type if source is not None else None
 
     def finish(value: Any) -> Any:
@@ -61,11 +69,27 @@ def finisher(mapping: MappingRecord, target: Attribute, source: Attribute | None
         values = value if isinstance(value, list) else [value]
         if from_stored is not None:
             values = [to_engine(one, from_stored) for one in values]
-        if cleanups:
-            values = [kept for kept in (clean(one, cleanups) for one in values) if kept is not None]
+        if clean is not None:
+            values = [kept for kept in (clean(one) for one in values) if kept is not None]
         if not values:
             return None
         return _fit(values, target)
+
+    if target.type is ValueType.TEXT and not target.multi_valued and from_stored in (None, ValueType.TEXT):
+        return _text_finisher(clean, finish)
+    return finish
+
+
+def _text_finisher(
+    clean: Callable[[Any], Any] | None, otherwise: Callable[[Any], Any]
+) -> Callable[[Any], StoredValue | None]:
+    """Plain text into an attribute that holds one text, which is what most mappings do, is passed on as it is; the rest
+    goes the long way."""
+
+    def finish(value: Any) -> Any:
+        if type(value) is str and value.isascii() and "\0" not in value:
+            return (clean(value) if clean is not None else value) or None
+        return otherwise(value)
 
     return finish
 

@@ -12,14 +12,12 @@ import base64
 import binascii
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
-
-import msgspec
 
 from anabranch.engine.instants import from_local, read_instant
 from anabranch.engine.texts import collapse_spaces, title
@@ -448,22 +446,33 @@ _CONVERTERS: Mapping[ValueType, Any] = {
 }
 
 
+_CLEANUPS: Mapping[TextCleanup, Callable[[str], str]] = {
+    TextCleanup.TRIM: str.strip,
+    TextCleanup.COLLAPSE_SPACES: collapse_spaces,
+    TextCleanup.UPPER: str.upper,
+    TextCleanup.LOWER: str.lower,
+    TextCleanup.TITLE: title,
+}
+"""In the order in which they are applied."""
+
+
+def cleaner(cleanups: Sequence[TextCleanup]) -> Callable[[Any], Any]:
+    """What cleans up text, in the order trim, collapse, case, blank being no value; other types stay (SYN-37)."""
+    steps = [step for one, step in _CLEANUPS.items() if one in cleanups]
+
+    def clean(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        for step in steps:
+            value = step(value)
+        return value if value and not value.isspace() else None
+
+    return clean
+
+
 def clean(value: Any, cleanups: Sequence[TextCleanup]) -> Any:
-    """Text after cleanup, in the order trim, collapse, case, blank being no value; other types as they are (SYN-37)."""
-    if not isinstance(value, str):
-        return value
-    chosen = set(cleanups)
-    if TextCleanup.TRIM in chosen:
-        value = value.strip()
-    if TextCleanup.COLLAPSE_SPACES in chosen:
-        value = collapse_spaces(value)
-    if TextCleanup.UPPER in chosen:
-        value = value.upper()
-    if TextCleanup.LOWER in chosen:
-        value = value.lower()
-    if TextCleanup.TITLE in chosen:
-        value = title(value)
-    return value if value.strip() else None
+    """A single value after the cleanups."""
+    return cleaner(cleanups)(value)
 
 
 # ----------------------------------------------------------------- identity
@@ -478,17 +487,3 @@ def anchor_key(value: Any, attribute: Attribute) -> tuple[str, bytes]:
     """The text of an anchor or secondary id and its 16-byte hash under the attribute's case rule (MOD-15)."""
     text = str(value)
     return text, text_hash(fold(text) if folds(attribute) else text)
-
-
-def content_fingerprint(doc: Mapping[str, Any], refs: Mapping[str, list[str]], schema: str) -> bytes:
-    """16 bytes over names and canonical values, free of order, bound to the schema (IMP-18)."""
-    named = {name: sorted(set(raws)) if len(raws) > 1 else raws for name, raws in refs.items() if raws} if refs else {}
-    return blake2b(_ENCODER.encode((doc, named)), digest_size=16, person=_schema_key(schema)).digest()
-
-
-_ENCODER = msgspec.json.Encoder(order="deterministic")
-
-
-@lru_cache(maxsize=256)
-def _schema_key(schema: str) -> bytes:
-    return blake2b(schema.encode(), digest_size=blake2b.PERSON_SIZE).digest()

@@ -118,13 +118,15 @@ class NewMvo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class MvoMark(msgspec.Struct, frozen=True, gc=False):
-    """What an outbound evaluation leaves of an existing MVO's marks; values and `change_seq` stay."""
+    """An existing MVO's marks of its outbound evaluation; its own values stay. `touch` draws a new `change_seq`: it
+    refers to others than before."""
 
     id: MvoId
     outbound_due: bool
     outbound_stamp: int
     outbound_version: int
     outbound_turns_at: datetime | None = None
+    touch: bool = False
 
 
 class MvoWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -240,6 +242,10 @@ class Changes(msgspec.Struct, kw_only=True):
     exports: list[PendingExport] = msgspec.field(default_factory=list)
     """Pending exports as they shall be, new or existing (by id); `version` grows by one."""
     gone_exports: list[ExportId] = msgspec.field(default_factory=list)
+    sent_exports: list[ExportId] = msgspec.field(default_factory=list)
+    """Pending exports of which every row has been sent for the first time, and nothing else changes."""
+    sent_seq: int = 0
+    """What their `sent_seq` becomes: the number that every later change exceeds."""
     arrived: list[tuple[SystemId, MvoId]] = msgspec.field(default_factory=list)
     """MVOs that have an object in a target system now: exports that waited for it are executable at once (EXP-18)."""
 

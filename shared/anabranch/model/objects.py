@@ -107,6 +107,14 @@ class CsoRef(msgspec.Struct, frozen=True, gc=False):
     """The MVO the target CSO is joined to at the time of loading."""
 
 
+class RawRef(msgspec.Struct, frozen=True, gc=False):
+    """The raw identifier of one reference value, which is all that an expression sees of it."""
+
+    cso_id: CsoId
+    attr: str
+    raw: str
+
+
 class MvoRef(msgspec.Struct, frozen=True, gc=False):
     """One reference value of an MVO, with the CSO and mapping that contribute it and the identifier it came from."""
 
@@ -159,8 +167,8 @@ class TargetPicture(msgspec.Struct, frozen=True, gc=False):
     """One object of a target and what waits for it, as far as a file is written from it. `known`: the target has it.
     Rows that name an MVO are missing where they were not asked for.
 
-    Where all that waits are single values that were never sent, as for most creates, they stand in `sets`, in order of
-    their rows, and `rows` is empty.
+    Where what waits are single values that were never sent, as for most creates, they stand in `sets`, in order of
+    their rows, and `rows` holds only those that name an MVO.
     """
 
     id: CsoId
@@ -179,14 +187,14 @@ class TargetPicture(msgspec.Struct, frozen=True, gc=False):
 
 class SentPicture(msgspec.Struct, frozen=True, gc=False):
     """A pending export and its object, as far as is needed to record that it was carried out. `rows` are the plain
-    ones, or `sets` as in `TargetPicture`; `entangled` says that there are others: rows that name an MVO."""
+    ones, or `sets` in their place as in `TargetPicture`; `naming` are those that name an MVO."""
 
     export: ExportId
     version: int
     kind: ExportKind
     rows: tuple[PendingRow, ...]
     sets: Document | None
-    entangled: bool
+    naming: tuple[PendingRow, ...]
     id: CsoId
     type_id: TypeId
     system_id: SystemId

@@ -33,25 +33,30 @@ if TYPE_CHECKING:
 
 Take: TypeAlias = tuple[WorkerId, WorkerKind, ClaimId, float]
 """The worker that closes, its kind, and the claim and lease under which it would take the next plan batch."""
-LoadRevision: TypeAlias = Callable[[int], Awaitable[Revision]]
+LoadRevision: TypeAlias = Callable[[RunId], Awaitable[Revision | None]]
 
 _CLOSED: Final = (StepState.CLOSED, StepState.CLOSED_ERRORS)
 
 
 async def close_phase(
-    pool: Pool, run: RunId, ordinal: int, span_ids: Sequence[str], take: Take | None, revisions: LoadRevision
+    pool: Pool, run: RunId, ordinal: int, span_ids: Sequence[str], take: Take | None, revision_of: LoadRevision
 ) -> tuple[Closed, Claimed | None]:
     """See the port: the step is closed and the next open, or nothing has changed."""
     with translated("close a step"):
-        version = await pool.fetchval(sql("read_run_version"), run)
-        if version is None:
-            return Closed(run=run, ordinal=ordinal, closed=False), None
         # Before the connection is taken: who waits for a second one while holding a first can wait for ever.
-        revision = await revisions(version)
+        revision = await revision_of(run)
+        if revision is None:
+            return Closed(run=run, ordinal=ordinal, closed=False), None
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(sql("limit_waits"), "5s")
             row = await one_row(connection, sql("lock_run"), run)
             return await _Barrier(connection, row, ordinal, span_ids, take, revision).close()
+
+
+async def run_version(pool: Pool, run: RunId) -> int | None:
+    """The revision of the configuration the run decides by; None where there is no such run."""
+    version: int | None = await pool.fetchval(sql("read_run_version"), run)
+    return version
 
 
 class _Barrier:

@@ -58,11 +58,11 @@ class PgUnit(PgReader):
     async def list_executable_exports(self, system: SystemId) -> int:
         return await self._writer.list_executable_exports(system)
 
-    async def order_proposals(self, run: RunId, kind: str) -> int:
-        return await self._writer.order_proposals(run, kind)
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        await self._writer.number_proposals(run, kind, objects)
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
-        return await self._writer.resolve_references(system, targets, lo, hi)
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+        return await self._writer.resolve_references(targets, lo, hi)
 
     async def purge_finished_runs(self) -> None:
         await self._writer.purge_finished_runs()

@@ -9,13 +9,14 @@ from __future__ import annotations
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
 from math import ceil
 from typing import Final
 
 from anabranch.model.enums import CsoState
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
-from anabranch.model.objects import Cso, CsoRef, KeyHit, StagedRow
+from anabranch.model.identity import CsoId, RunId, TypeId
+from anabranch.model.objects import Cso, CsoRef, KeyHit, RawRef, StagedRow
 from anabranch.store.memory_tables import Tables
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 
@@ -56,9 +57,7 @@ def cut(ids: Iterable[int], size: int) -> list[IdRange]:
     return [IdRange(part[0], part[-1], len(part)) for part in parts]
 
 
-def resolvable(
-    tables: Tables, system: SystemId, targets: ReferenceTargets, lo: int, hi: int
-) -> Iterator[tuple[CsoId, str, str, CsoId]]:
+def resolvable(tables: Tables, targets: ReferenceTargets, lo: int, hi: int) -> Iterator[tuple[CsoId, str, str, CsoId]]:
     """Unresolved references of the range that lead to exactly one CSO now: (CSO, attribute, raw, target).
 
     Of several candidates those of the best kind count (IMP-28, IMP-31): not obsolete before obsolete, by anchor before
@@ -72,8 +71,6 @@ def resolvable(
     for (cso_id, attr, raw), ref in sorted(tables.cso_refs.items(), key=lambda item: item[0]):
         allowed = targets.allowed.get((ref.type_id, attr))
         if allowed is None or ref.target is not None or not lo <= cso_id <= hi:
-            continue
-        if tables.csos[cso_id].system_id != system:
             continue
         found: defaultdict[int, set[CsoId]] = defaultdict(set)
         for type_id in allowed:
@@ -103,16 +100,14 @@ class MemoryImportReading:
             if cso.partition == partition and cso.state is CsoState.NORMAL
         }
 
-    async def source_digests(
-        self, type_id: TypeId, partition: str, after: CsoId, limit: int
-    ) -> tuple[CsoId, bytes] | None:
-        found = sorted(
-            (cso.id, cso.fingerprint[16:] + cso.anchor_hash)
+    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
+        found = (
+            cso.fingerprint[16:] + cso.anchor_hash
             for cso in self._of_type(type_id)
-            if cso.id > after and cso.anchor_hash is not None and cso.fingerprint is not None
+            if cso.anchor_hash is not None and cso.fingerprint is not None
             if len(cso.fingerprint) == 32 and cso.partition == partition and cso.state is CsoState.NORMAL
-        )[:limit]
-        return (found[-1][0], b"".join(one for _, one in found)) if found else None
+        )
+        return b"".join(islice(found, limit))
 
     async def change_seq_now(self) -> int:
         return self._sequences.change_seq
@@ -191,21 +186,16 @@ class MemoryImportReading:
             if cso.secondary_hash in wanted and cso.state is CsoState.PENDING_PROVISIONING
         )
 
-    async def present_hashes(
-        self, type_id: TypeId, partition: str | None, max_seq: int, after: CsoId, limit: int
-    ) -> bytes:
-        found = sorted(
-            (cso.id, cso.anchor_hash)
+    async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:
+        return [
+            cso.id.to_bytes(8, "big") + cso.anchor_hash
             for cso in self._of_type(type_id)
-            if cso.id > after and cso.state is CsoState.NORMAL and cso.anchor_hash is not None
+            if cso.state is CsoState.NORMAL and cso.anchor_hash is not None
             if cso.change_seq <= max_seq and partition in (None, cso.partition)
-        )[:limit]
-        return b"".join(cso_id.to_bytes(8, "big") + anchor_hash for cso_id, anchor_hash in found)
+        ]
 
-    async def unresolved_reference_ranges(
-        self, system: SystemId, targets: ReferenceTargets, size: int
-    ) -> list[IdRange]:
-        return cut({cso_id for cso_id, *_ in resolvable(self._tables, system, targets, -(2**63), 2**63)}, size)
+    async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
+        return cut({cso_id for cso_id, *_ in resolvable(self._tables, targets, -(2**63), 2**63)}, size)
 
     # --- connector space
 
@@ -221,6 +211,14 @@ class MemoryImportReading:
                 target = self._tables.csos.get(ref.target) if ref.target is not None else None
                 found.append(CsoRef(cso_id, attr, raw, ref.target, target.mvo_id if target is not None else None))
         return found
+
+    async def raw_refs(self, ids: Sequence[CsoId], attrs: Sequence[str]) -> list[RawRef]:
+        wanted, read = set(ids), set(attrs)
+        return [
+            RawRef(cso_id, attr, raw)
+            for cso_id, attr, raw in sorted(key for key, _ in self._tables.cso_refs.items())
+            if cso_id in wanted and attr in read
+        ]
 
     async def cso_key_holders(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         wanted = set(hashes)

@@ -91,10 +91,10 @@ class MemoryReader(MemoryImportReading):
         found = (self._tables.mvos.get(mvo_id) for mvo_id in sorted(set(ids)))
         return [mvo for mvo in found if mvo is not None]
 
-    async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
-        wanted = set(mvo_ids)
+    async def links(self, mvo_ids: Sequence[MvoId], besides: Sequence[CsoId] = ()) -> list[Cso]:
+        wanted, known = set(mvo_ids), set(besides)
         joined = (cso for cso in self._tables.csos.values() if cso.mvo_id is not None and cso.mvo_id in wanted)
-        return sorted(joined, key=lambda cso: cso.id)
+        return sorted((cso for cso in joined if cso.id not in known), key=lambda cso: cso.id)
 
     async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
         joined = await self.links(mvo_ids)
@@ -127,8 +127,13 @@ class MemoryReader(MemoryImportReading):
         held = (one for one in self._tables.reservations.values() if one.mvo_id is not None and one.mvo_id in wanted)
         return sorted(held, key=lambda one: (one.mvo_id or 0, one.name, one.value_hash))
 
-    async def proposal_ranges(self, run: RunId, kind: str, size: int) -> list[IdRange]:
-        return cut((one.n for one in self._proposals(run, kind) if one.n is not None), size)
+    async def proposed_contests(self, run: RunId, kind: str) -> tuple[array[int], array[int]]:
+        ordered = sorted(self._proposals(run, kind), key=lambda one: (one.order_key.encode(), one.object_id))
+        pairs = array("q")
+        for place, one in enumerate(ordered):
+            for contest in one.body.get("contests", ()):
+                pairs.extend((place, contest))
+        return array("q", (one.object_id for one in ordered)), pairs
 
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         numbered = ((one.n, one) for one in self._proposals(run, kind) if one.n is not None and lo <= one.n <= hi)
@@ -288,8 +293,9 @@ class MemoryReader(MemoryImportReading):
 
 def _sent(export: PendingExport, cso: Cso) -> SentPicture:
     plain = tuple(row for row in export.rows if row.target_mvo_id is None)
+    naming = tuple(row for row in export.rows if row.target_mvo_id is not None)
     return SentPicture(
-        export.id, export.version, export.kind, plain, None, len(plain) < len(export.rows),
+        export.id, export.version, export.kind, plain, None, naming,
         cso.id, cso.type_id, cso.system_id, cso.mvo_id, cso.state, cso.partition, cso.anchor, cso.anchor_hash,
         cso.secondary, cso.secondary_hash, cso.doc, cso.change_seq, cso.link_version,
     )  # fmt: skip

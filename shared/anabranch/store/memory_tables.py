@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from anabranch.model.changes import ErrorItem, Item, ProposalPack
-from anabranch.model.enums import ExecutionState, HoldState
+from anabranch.model.enums import ExecutionState, ExportState, HoldState, RowState
 from anabranch.model.identity import (
     BatchId,
     CsoId,
@@ -34,6 +34,7 @@ from anabranch.protocol.batches import BatchRecord
 from anabranch.protocol.runs import RunRecord
 from anabranch.store.faults import Contended
 
+_replace = msgspec.structs.replace
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -292,3 +293,12 @@ class RowLocks:
                 return False
             seen.add(id(holder))
         return False
+
+
+def as_sent(export: PendingExport, sent_seq: int) -> PendingExport:
+    """The export once every row of it has been sent."""
+    rows = tuple(_replace(row, state=RowState.SENT, refuted=0) for row in export.rows)
+    return _replace(
+        export, rows=rows, state=ExportState.EXPORTED, sent_seq=sent_seq, waiting=False, attempts=0, not_before=None,
+        failure=None, version=export.version + 1,
+    )  # fmt: skip

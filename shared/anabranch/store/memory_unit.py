@@ -19,10 +19,11 @@ from anabranch.protocol import batches
 from anabranch.protocol.barriers import unblocked_by
 from anabranch.protocol.batches import BatchRecord
 from anabranch.protocol.steps import step_at
+from anabranch.store.memory_locking import Row, moved, rows_concerned
 from anabranch.store.memory_reading_import import Sequences, resolvable
 from anabranch.store.memory_reading_sync import MemoryReader
 from anabranch.store.memory_tables import RowLocks, Tables
-from anabranch.store.memory_writing import MemoryWriter, Row, as_stored, moved, rows_concerned
+from anabranch.store.memory_writing import MemoryWriter, as_stored
 from anabranch.store.port import Moved, ReferenceTargets
 
 LOCK_SECONDS: Final = 10.0
@@ -63,13 +64,13 @@ class MemoryDataUnit(MemoryReader):
             self._layer.guard_ops.put((self._run, point, one), GuardOp(point, type_id, one, op))
         return len(found)
 
-    async def order_proposals(self, run: RunId, kind: str) -> int:
-        return self._writer.order_proposals(run, kind)
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        self._writer.number_proposals(run, kind, objects)
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
-        referring = {cso_id for cso_id, *_ in resolvable(self._layer, system, targets, lo, hi)}
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+        referring = {cso_id for cso_id, *_ in resolvable(self._layer, targets, lo, hi)}
         await self._take([("cso", cso_id) for cso_id in sorted(referring)])
-        return self._writer.resolve_references(system, targets, lo, hi)
+        return self._writer.resolve_references(targets, lo, hi)
 
     async def purge_finished_runs(self) -> None:
         self._writer.purge_finished_runs()

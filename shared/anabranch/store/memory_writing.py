@@ -19,59 +19,11 @@ from anabranch.model.enums import CsoState, ExportState, JoinType, MvoState
 from anabranch.model.identity import BatchId, CsoId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Cso, Mvo, Reservation
 from anabranch.store.memory_reading_import import Sequences, resolvable
-from anabranch.store.memory_tables import ErrorRow, ItemPack, KeyRow, RefRow, Table, Tables
-from anabranch.store.port import Collision, Moved, ReferenceTargets
+from anabranch.store.memory_tables import ErrorRow, ItemPack, KeyRow, RefRow, Table, Tables, as_sent
+from anabranch.store.port import Collision, ReferenceTargets
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-Row = tuple[str, Hashable]
-
-
-def rows_concerned(tables: Tables, changes: Changes) -> list[Row]:
-    """Every row `changes` will write to, in the order in which they are locked: MVOs, CSOs, pending exports, each by
-    id, then the keys that must stay unique."""
-    gone_mvos, gone_csos = set(changes.gone_mvos), {*changes.gone_csos, *changes.joined_csos}
-    mvos = {*changes.expect_mvos, *(one.id for one in changes.mvos), *(one.id for one in changes.mvo_marks), *gone_mvos}
-    mvos |= {key[0] for key, ref in tables.mvo_refs.items() if ref.target_mvo_id in gone_mvos}
-    csos = {*changes.expect_csos, *(one.id for one in changes.csos), *(one.cso_id for one in changes.links)}
-    csos |= {*changes.obsolete_csos, *changes.gone_csos}
-    if gone_csos:
-        csos |= {key[0] for key, ref in tables.cso_refs.items() if ref.target in gone_csos}
-    if gone_mvos:
-        csos |= {cso.id for cso in tables.csos.values() if cso.mvo_id in gone_mvos}
-    exports = {*changes.expect_exports, *changes.gone_exports, *(one.id for one in changes.exports if one.version)}
-    rows: list[Row] = [("mvo", one) for one in sorted(mvos)]
-    rows += [("cso", one) for one in sorted(csos)]
-    rows += [("export", one) for one in sorted(exports)]
-    return rows + _unique_keys(changes)
-
-
-def _unique_keys(changes: Changes) -> list[Row]:
-    anchors = {one.anchor_hash for one in changes.new_csos} | {one.anchor_hash for one in changes.csos}
-    joined = {one.mvo_id for one in changes.new_csos} | {one.mvo_id for one in changes.links}
-    keys: set[Row] = {("anchor", one) for one in anchors if one is not None}
-    keys |= {("joined", one) for one in joined if one is not None}
-    keys |= {("export of", one.cso_id) for one in changes.exports if not one.version}
-    keys |= {("reservation", (one.name, one.value_hash)) for one in changes.reservations}
-    return sorted(keys, key=repr)
-
-
-def moved(tables: Tables, changes: Changes) -> Moved:
-    """What is no longer as it was read, or gone."""
-    csos = {one: tables.csos.get(one) for one in changes.expect_csos}
-    mvos = {one: tables.mvos.get(one) for one in changes.expect_mvos}
-    exports = {one: tables.exports.get(one) for one in changes.expect_exports}
-    return Moved(
-        frozenset(
-            one
-            for one, cso in csos.items()
-            if cso is None or (cso.change_seq, cso.link_version) != changes.expect_csos[one]
-        ),
-        frozenset(one for one, mvo in mvos.items() if mvo is None or mvo.change_seq != changes.expect_mvos[one]),
-        frozenset(
-            one for one, export in exports.items() if export is None or export.version != changes.expect_exports[one]
-        ),
-    )
 
 
 class MemoryWriter:
@@ -150,7 +102,8 @@ class MemoryWriter:
         old = self._tables.mvos.get(mark.id)
         if old is not None:
             due, stamp, version = mark.outbound_due, mark.outbound_stamp, mark.outbound_version
-            marked = replace(old, outbound_due=due, outbound_stamp=stamp, outbound_version=version)
+            number = self._sequences.next_change() if mark.touch else old.change_seq
+            marked = replace(old, outbound_due=due, outbound_stamp=stamp, outbound_version=version, change_seq=number)
             self._tables.mvos.put(mark.id, marked)
             _put_or_remove(self._tables.mvo_turns, mark.id, mark.outbound_turns_at)
 
@@ -371,9 +324,9 @@ class MemoryWriter:
         if key[0] is not None and self._slots.setdefault(key, cso_id) != cso_id:
             raise Collision("cso_sync")
 
-    def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+    def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         """References that lead to exactly one CSO now point to it; how many."""
-        found = list(resolvable(self._tables, system, targets, lo, hi))
+        found = list(resolvable(self._tables, targets, lo, hi))
         for cso_id, attr, raw, target in found:
             row = self._tables.cso_refs[cso_id, attr, raw]
             self._tables.cso_refs.put((cso_id, attr, raw), replace(row, target=target))
@@ -389,6 +342,9 @@ class MemoryWriter:
     # --- pending exports
 
     def _write_exports(self, changes: Changes) -> None:
+        for sent in changes.sent_exports:
+            if (one := self._tables.exports.get(sent)) is not None:
+                self._tables.exports.put(sent, as_sent(one, changes.sent_seq))
         for gone in changes.gone_exports:
             self._tables.exports.remove(gone)
         owners = {one.cso_id for one in self._tables.exports.values()} if changes.exports else set()
@@ -452,13 +408,11 @@ class MemoryWriter:
             row = ErrorRow(self._run, self._ordinal, self._batch, error)
             self._tables.errors.put(self._sequences.next_row("run_error"), row)
 
-    def order_proposals(self, run: RunId, kind: str) -> int:
-        """The complete set is numbered from 1 in canonical order; how many there are."""
-        mine = [(key, one) for key, one in self._tables.proposals.items() if key[:2] == (run, kind)]
-        mine.sort(key=lambda pair: (pair[1].order_key.encode(), pair[1].object_id))
-        for n, (key, one) in enumerate(mine, start=1):
-            self._tables.proposals.put(key, replace(one, n=n))
-        return len(mine)
+    def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        """The proposals of these objects are numbered from 1 in the order given."""
+        for n, object_id in enumerate(objects, start=1):
+            key = (run, kind, object_id)
+            self._tables.proposals.put(key, replace(self._tables.proposals[key], n=n))
 
     def purge_finished_runs(self) -> None:
         """Nothing is left of what ended runs kept while they worked."""

@@ -73,6 +73,11 @@ async def connect(url: str, owner: str) -> asyncpg.Connection[asyncpg.Record]:
     return connection
 
 
+async def _as_it_is(_: Connection) -> None:
+    """A connection goes back to its pool without a word to the server: nothing of ours sets a session or locks in it,
+    and the pool itself rolls back what was left open."""
+
+
 async def open_pool(url: str, owner: str, *, least: int = 1, most: int = 8) -> Pool:
     """A pool of prepared connections; `owner` is the worker's id. Raises StoreUnavailable when the server is away."""
     with translated("connect", connecting=True):
@@ -85,6 +90,7 @@ async def open_pool(url: str, owner: str, *, least: int = 1, most: int = 8) -> P
             statement_cache_size=400,
             server_settings=_settings(owner),
             init=prepare_connection,
+            reset=_as_it_is,
         )
 
 

@@ -44,6 +44,7 @@ from anabranch.model.objects import (
     MvoRef,
     PendingExport,
     Proposal,
+    RawRef,
     Reservation,
     SentPicture,
     ServedMvo,
@@ -122,11 +123,9 @@ class Reader(Protocol):
     async def fingerprints(self, type_id: TypeId, partition: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
         """Content fingerprints of `normal` CSOs of that type and partition, by anchor hash, where one is stored."""
 
-    async def source_digests(
-        self, type_id: TypeId, partition: str, after: CsoId, limit: int
-    ) -> tuple[CsoId, bytes] | None:
-        """The next `limit` objects of `fingerprints` above the id `after` whose fingerprint has a second half, as
-        32 bytes each: that half, and the anchor hash. With the last id among them; None where there are none."""
+    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
+        """At most `limit` objects of `fingerprints` whose fingerprint has a second half, as 32 bytes each: that half,
+        and the anchor hash. Neither their order nor which are left out says anything."""
 
     async def change_seq_now(self) -> int:
         """The number every later change will exceed."""
@@ -161,21 +160,21 @@ class Reader(Protocol):
     async def csos_by_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
         """`pending_provisioning` CSOs with that secondary id."""
 
-    async def present_hashes(
-        self, type_id: TypeId, partition: str | None, max_seq: int, after: CsoId, limit: int
-    ) -> bytes:
-        """`normal` CSOs above the id `after` whose change_seq is at most `max_seq`, candidates for absence: the next
-        `limit`, as 24 bytes each: the id (big-endian), and the anchor hash. Their order says nothing."""
+    async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:
+        """All `normal` CSOs whose change_seq is at most `max_seq`, candidates for absence, in portions of 24 bytes
+        each: the id (big-endian), and the anchor hash. Their order says nothing."""
 
-    async def unresolved_reference_ranges(
-        self, system: SystemId, targets: ReferenceTargets, size: int
-    ) -> list[IdRange]:
-        """CSO id ranges of the system's CSOs with unresolved references that resolve now."""
+    async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
+        """CSO id ranges of the CSOs with unresolved references that resolve now."""
 
     # --- connector space
     async def csos(self, ids: Sequence[CsoId]) -> list[Cso]: ...
 
     async def cso_refs(self, ids: Sequence[CsoId]) -> list[CsoRef]: ...
+
+    async def raw_refs(self, ids: Sequence[CsoId], attrs: Sequence[str]) -> list[RawRef]:
+        """What the references of these CSOs in these attributes say, whether they resolve or not; in the order of CSO,
+        attribute and identifier."""
 
     async def cso_key_holders(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         """CSOs that hold one of the keys, with the MVO they are joined to."""
@@ -197,8 +196,8 @@ class Reader(Protocol):
 
     async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]: ...
 
-    async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
-        """All CSOs joined to these MVOs."""
+    async def links(self, mvo_ids: Sequence[MvoId], besides: Sequence[CsoId] = ()) -> list[Cso]:
+        """All CSOs joined to these MVOs in id order, apart from those `besides`, which the caller has."""
 
     async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
         """Which CSOs are joined to these MVOs, in id order; cheap, because no document is read."""
@@ -215,8 +214,9 @@ class Reader(Protocol):
 
     async def reservations_of(self, mvo_ids: Sequence[MvoId]) -> list[Reservation]: ...
 
-    async def proposal_ranges(self, run: RunId, kind: str, size: int) -> list[IdRange]:
-        """Ranges of `n`, after `order_proposals`."""
+    async def proposed_contests(self, run: RunId, kind: str) -> tuple[array[int], array[int]]:
+        """The objects of all proposals in canonical order, and what their bodies name as `contests`: in any order, the
+        place of an object (from 0) followed by a contest of its."""
 
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         """By range of `n`, in that order."""
@@ -301,7 +301,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceTargets(msgspec.Struct, frozen=True):
-    """For each (referring type, attribute), the types its references may lead to."""
+    """For each (referring type, attribute), the types its references may lead to; of one system."""
 
     allowed: dict[tuple[TypeId, str], tuple[TypeId, ...]]
 
@@ -323,10 +323,10 @@ class Unit(Reader, Protocol):
         """What `executable_exports` tells of the system is listed with its operations at `export_writes` for the
         batch's run; how many there are (EXP-15)."""
 
-    async def order_proposals(self, run: RunId, kind: str) -> int:
-        """Number the complete set in canonical order from 1; how many there are."""
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        """Number the proposals of these objects from 1, in the order given."""
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
         """Point unresolved references of the CSO range to the non-obsolete CSO that holds their identifier, else to an
         obsolete one (IMP-28..31); referring CSOs that were not due take a new change_seq, and the ones that are joined
         become due for references. How many were resolved. More than one candidate leaves the reference unresolved."""

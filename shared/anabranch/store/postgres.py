@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from anabranch.config.stamps import Stamps
 from anabranch.model.configuration import Configuration
@@ -41,6 +41,8 @@ from anabranch.store.workers import PgHeart
 if TYPE_CHECKING:
     from anabranch.store.pool import Pool
 
+_RUNS_KNOWN: Final = 1_000
+
 
 class PostgresStore:
     """Implements `Store`. Made by `open`; `overview` lists what operators ask for."""
@@ -50,6 +52,7 @@ class PostgresStore:
         self._worker = worker
         self._pool = pool
         self._revisions: dict[int, Revision] = {}
+        self._versions: dict[RunId, int] = {}
         self.overview = overview.Overview(pool)
 
     @classmethod
@@ -143,7 +146,17 @@ class PostgresStore:
     async def close_phase(
         self, run: RunId, ordinal: int, span_ids: Sequence[str], take: barriers.Take | None
     ) -> tuple[Closed, Claimed | None]:
-        return await barriers.close_phase(self._pool, run, ordinal, span_ids, take, self.revision)
+        return await barriers.close_phase(self._pool, run, ordinal, span_ids, take, self._revision_of)
+
+    async def _revision_of(self, run: RunId) -> Revision | None:
+        """What the run decides by, which never changes; None where there is no such run."""
+        version = self._versions.get(run) or await barriers.run_version(self._pool, run)
+        if version is None:
+            return None
+        if len(self._versions) >= _RUNS_KNOWN:
+            self._versions.clear()
+        self._versions[run] = version
+        return await self.revision(version)
 
     async def fail_run(self, claimed: Claimed, reason: FailedReason, message: str) -> None:
         await batches.fail_run(self._pool, claimed, reason, message)

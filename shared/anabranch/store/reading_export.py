@@ -43,7 +43,9 @@ class ExportReading:
         return [target_picture_of(row, named) for row in rows]
 
     async def sent_exports(self, ids: Sequence[ExportId]) -> list[SentPicture]:
-        return [sent_picture_of(row) for row in await self._connection.fetch(sql("read_sent_exports"), ids)]
+        rows = await self._connection.fetch(sql("read_sent_exports"), ids)
+        naming = await self._naming_rows(ids)
+        return [sent_picture_of(row, naming) for row in rows]
 
     async def exports(self, ids: Sequence[ExportId]) -> list[PendingExport]:
         return await self._with_values(await self._connection.fetch(sql("read_exports"), ids))

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
+from anabranch.model.identity import RunId, TypeId
 from anabranch.model.objects import Cso, StagedRow
-from anabranch.store.pool import one_row
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 from anabranch.store.reading_ranges import cut
 from anabranch.store.reading_rows import cso_of
@@ -53,11 +52,9 @@ class ImportReading:
         rows = await self._connection.fetch(sql("find_fingerprints"), type_id, partition, b"".join(hashes))
         return {row[0]: row[1] for row in rows}
 
-    async def source_digests(
-        self, type_id: TypeId, partition: str, after: CsoId, limit: int
-    ) -> tuple[CsoId, bytes] | None:
-        row = await one_row(self._connection, sql("pack_source_digests"), type_id, partition, after, limit)
-        return None if row["packed"] is None else (row["last"], row["packed"])
+    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
+        packed = await self._connection.fetchval(sql("pack_source_digests"), type_id, partition, limit)
+        return packed or b""
 
     async def change_seq_now(self) -> int:
         number: int = await self._connection.fetchval(sql("read_change_seq"))
@@ -99,13 +96,9 @@ class ImportReading:
     async def csos_by_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
         return [cso_of(row) for row in await self._connection.fetch(sql("find_csos_by_secondary"), type_id, hashes)]
 
-    async def present_hashes(
-        self, type_id: TypeId, partition: str | None, max_seq: int, after: CsoId, limit: int
-    ) -> bytes:
-        packed = await self._connection.fetchval(sql("read_present_hashes"), type_id, partition, max_seq, after, limit)
-        return packed or b""
+    async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:
+        rows = await self._connection.fetch(sql("read_present_hashes"), type_id, partition, max_seq)
+        return [row[0] for row in rows]
 
-    async def unresolved_reference_ranges(
-        self, system: SystemId, targets: ReferenceTargets, size: int
-    ) -> list[IdRange]:
-        return await cut(self._connection, "set_resolvable_references", size, system, *target_arrays(targets))
+    async def unresolved_reference_ranges(self, targets: ReferenceTargets, size: int) -> list[IdRange]:
+        return await cut(self._connection, "set_resolvable_references", size, *target_arrays(targets))

@@ -24,7 +24,8 @@ HIGHEST: Final = 2**63 - 1
 
 def set_statement(name: str) -> str:
     """The statement of a set, with what it includes in place."""
-    return sql(name).replace("@resolvable", sql("resolvable_references"))
+    whole = sql(name).replace("@resolvable", sql("resolvable_references"))
+    return whole.replace("@unresolved", sql("unresolved_references"))
 
 
 async def cut(connection: Connection, name: str, size: int, *params: Any) -> list[IdRange]:

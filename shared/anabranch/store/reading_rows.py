@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -23,7 +23,9 @@ CSO_STATES = {state.value: state for state in CsoState}
 _JOIN_TYPES = {kind.value: kind for kind in JoinType}
 _EXPORT_KINDS = {kind.value: kind for kind in ExportKind}
 _EXPORT_STATES = {state.value: state for state in ExportState}
-_SETS = msgspec.json.Decoder(list[tuple[str, Literal["set"], Any]])
+_SETS = msgspec.json.Decoder(dict[str, Any])
+_ROW_OPS = {op.value: op for op in RowOp}
+_ROW_STATES = {state.value: state for state in RowState}
 _ROWS = msgspec.json.Decoder(tuple[PendingRow, ...])
 _MVO_STATES = {state.value: state for state in MvoState}
 
@@ -49,18 +51,25 @@ def served_of(row: asyncpg.Record) -> ServedMvo:
 def naming_rows(values: Iterable[asyncpg.Record]) -> dict[ExportId, list[PendingRow]]:
     """The rows that name an MVO, by export; by attribute, MVO and identifier, whatever order they were written in."""
     by_export: defaultdict[ExportId, list[PendingRow]] = defaultdict(list)
-    for value in values:
-        by_export[value["export_id"]].append(
-            PendingRow(
-                attr=value["attr"],
-                op=RowOp(value["op"]),
-                state=RowState(value["state"]),
-                refuted=value["refuted"],
-                target_mvo_id=value["target_mvo_id"],
-                raw=value["raw"],
-            )
-        )
+    for export, attr, op, mvo, raw, state, refuted in values:
+        by_export[export].append(PendingRow(attr, _ROW_OPS[op], None, _ROW_STATES[state], refuted, mvo, raw))
     return by_export
+
+
+def as_sent(rows: Iterable[PendingRow]) -> tuple[PendingRow, ...]:
+    """The rows of an export of which everything has been sent."""
+    return tuple(
+        [PendingRow(one.attr, one.op, one.value, RowState.SENT, 0, one.target_mvo_id, one.raw) for one in rows]
+    )
+
+
+def stored_rows(text: str, *, all_sent: bool) -> tuple[PendingRow, ...]:
+    """The plain rows, whichever way they are stored."""
+    if text.startswith("{"):
+        state = RowState.SENT if all_sent else RowState.STAGED
+        return tuple([PendingRow(attr, RowOp.SET, value, state) for attr, value in _SETS.decode(text).items()])
+    rows = _ROWS.decode(text)
+    return as_sent(rows) if all_sent else rows
 
 
 def exports_of(rows: Iterable[asyncpg.Record], naming: Mapping[ExportId, list[PendingRow]]) -> list[PendingExport]:
@@ -70,37 +79,40 @@ def exports_of(rows: Iterable[asyncpg.Record], naming: Mapping[ExportId, list[Pe
         fields: dict[str, Any] = dict(row)
         fields["kind"] = _EXPORT_KINDS[fields["kind"]]
         fields["state"] = _EXPORT_STATES[fields["state"]]
-        plain = _ROWS.decode(fields["rows"])
-        fields["rows"] = (*plain, *naming.get(fields["id"], ()))
+        all_sent = fields.pop("all_sent")
+        others = naming.get(fields["id"], ())
+        fields["rows"] = (
+            *stored_rows(fields["rows"], all_sent=all_sent),
+            *(as_sent(others) if all_sent else others),
+        )
         exports.append(PendingExport(**fields))
     return exports
 
 
-def _plain_rows(text: str) -> tuple[tuple[PendingRow, ...], Document | None]:
+def _plain_rows(text: str, *, all_sent: bool) -> tuple[tuple[PendingRow, ...], Document | None]:
     """The stored rows, or the values they set where that is all they do."""
-    try:
-        return (), {attr: value for attr, _, value in _SETS.decode(text)}
-    except msgspec.ValidationError:
-        return _ROWS.decode(text), None
+    if text.startswith("{") and not all_sent:
+        return (), _SETS.decode(text)
+    return stored_rows(text, all_sent=all_sent), None
 
 
 def target_picture_of(row: asyncpg.Record, naming: Mapping[ExportId, list[PendingRow]]) -> TargetPicture:
     """What a row of `read_target_objects` shows."""
-    cso, type_id, anchor, known, secondary, state, doc, export, version, kind, text = row
+    cso, type_id, anchor, known, secondary, state, doc, export, version, kind, text, all_sent = row
     if export is None:
         return TargetPicture(cso, type_id, anchor, known, secondary, CSO_STATES[state], doc)
+    rows, sets = _plain_rows(text, all_sent=all_sent)
     if export in naming:
-        rows, sets = (*_ROWS.decode(text), *naming[export]), None
-    else:
-        rows, sets = _plain_rows(text)
+        rows = (*rows, *(as_sent(naming[export]) if all_sent else naming[export]))
     return TargetPicture(
         cso, type_id, anchor, known, secondary, CSO_STATES[state], doc, export, version, _EXPORT_KINDS[kind], rows, sets
     )
 
 
-def sent_picture_of(row: asyncpg.Record) -> SentPicture:
+def sent_picture_of(row: asyncpg.Record, naming: Mapping[ExportId, list[PendingRow]]) -> SentPicture:
     """What a row of `read_sent_exports` shows."""
-    export, version, kind, text, entangled, cso, type_id, system, mvo, state, *rest = row
-    rows, sets = _plain_rows(text)
+    export, version, kind, text, all_sent, cso, type_id, system, mvo, state, *rest = row
+    rows, sets = _plain_rows(text, all_sent=all_sent)
+    others = as_sent(naming.get(export, ())) if all_sent else tuple(naming.get(export, ()))
     kind, state = _EXPORT_KINDS[kind], CSO_STATES[state]
-    return SentPicture(export, version, kind, rows, sets, entangled, cso, type_id, system, mvo, state, *rest)
+    return SentPicture(export, version, kind, rows, sets, others, cso, type_id, system, mvo, state, *rest)

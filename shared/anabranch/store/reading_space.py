@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from anabranch.model.identity import CsoId, TypeId
-from anabranch.model.objects import Cso, CsoRef, KeyHit
+from anabranch.model.objects import Cso, CsoRef, KeyHit, RawRef
 from anabranch.store.reading_export import unpacked
 from anabranch.store.reading_rows import cso_of
 from anabranch.store.sql_files import sql
@@ -26,6 +26,9 @@ class SpaceReading:
 
     async def cso_refs(self, ids: Sequence[CsoId]) -> list[CsoRef]:
         return [CsoRef(*row) for row in await self._connection.fetch(sql("read_cso_refs"), ids)]
+
+    async def raw_refs(self, ids: Sequence[CsoId], attrs: Sequence[str]) -> list[RawRef]:
+        return [RawRef(*row) for row in await self._connection.fetch(sql("read_raw_refs"), ids, attrs)]
 
     async def cso_key_holders(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         return [KeyHit(*row) for row in await self._connection.fetch(sql("find_cso_keys"), type_id, attr, hashes)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from anabranch.model.changes import ProposalPack
 from anabranch.model.enums import GuardPoint
-from anabranch.model.identity import BatchId, MvoId, RunId, SystemId, TypeId
+from anabranch.model.identity import BatchId, CsoId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Connector, Cso, GuardOp, KeyHit, Mvo, MvoRef, Proposal, Reservation, ServedMvo
 from anabranch.store.due import due_set
 from anabranch.store.pool import one_row
 from anabranch.store.port import Due, IdRange
+from anabranch.store.reading_export import unpacked
 from anabranch.store.reading_ranges import cut, pick
 from anabranch.store.reading_rows import CSO_STATES, cso_of, mvo_of, served_of
 from anabranch.store.sql_files import sql
@@ -41,8 +43,8 @@ class SyncReading:
     async def mvos(self, ids: Sequence[MvoId]) -> list[Mvo]:
         return [mvo_of(row) for row in await self._connection.fetch(sql("read_mvos"), ids)]
 
-    async def links(self, mvo_ids: Sequence[MvoId]) -> list[Cso]:
-        return [cso_of(row) for row in await self._connection.fetch(sql("read_links"), mvo_ids)]
+    async def links(self, mvo_ids: Sequence[MvoId], besides: Sequence[CsoId] = ()) -> list[Cso]:
+        return [cso_of(row) for row in await self._connection.fetch(sql("read_links"), mvo_ids, besides)]
 
     async def connectors(self, mvo_ids: Sequence[MvoId]) -> list[Connector]:
         rows = await self._connection.fetch(sql("read_connectors"), mvo_ids)
@@ -65,8 +67,9 @@ class SyncReading:
     async def reservations_of(self, mvo_ids: Sequence[MvoId]) -> list[Reservation]:
         return [Reservation(*row) for row in await self._connection.fetch(sql("read_reservations"), mvo_ids)]
 
-    async def proposal_ranges(self, run: RunId, kind: str, size: int) -> list[IdRange]:
-        return await cut(self._connection, "set_proposals", size, run, kind)
+    async def proposed_contests(self, run: RunId, kind: str) -> tuple[array[int], array[int]]:
+        objects, pairs = await one_row(self._connection, sql("read_contests"), run, kind)
+        return unpacked(objects), unpacked(pairs)
 
     async def proposals(self, run: RunId, kind: str, lo: int, hi: int) -> list[Proposal]:
         return [Proposal(*row) for row in await self._connection.fetch(sql("read_proposals"), run, kind, lo, hi)]

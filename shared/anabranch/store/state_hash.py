@@ -8,12 +8,14 @@ look.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from anabranch.store.reading_rows import stored_rows
 from anabranch.store.sql_files import sql
 
 if TYPE_CHECKING:
@@ -41,22 +43,39 @@ class StateHash(msgspec.Struct, frozen=True):
     sections: dict[str, str]
 
 
-async def state_hash(connection: Connection) -> StateHash:
+async def state_hash(connection: Connection, *others: Connection) -> StateHash:
     """The hash of one snapshot of the database; nothing is written, memory stays small.
 
-    The connection must not be inside a transaction.
+    No connection may be inside a transaction. The `others` share the snapshot and the work: most of it is the server's,
+    so a second one on another core nearly halves the time.
     """
-    sections = {}
+    sections: dict[str, str] = {}
+    waiting = list(SECTIONS)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute("SET LOCAL work_mem = '64MB'")  # wide lines are sorted
-        for section in SECTIONS:
-            digest = sha256()
-            async for line in _lines(connection, section):
-                digest.update(line.encode())
-                digest.update(b"\n")
-            sections[section] = digest.hexdigest()
-    overall = sha256("".join(f"{name} {value}\n" for name, value in sections.items()).encode())
-    return StateHash(overall.hexdigest(), sections)
+        snapshot = await connection.fetchval(sql("share_snapshot")) if others else ""
+        await asyncio.gather(
+            _digest(connection, waiting, sections), *(_digest_along(one, snapshot, waiting, sections) for one in others)
+        )
+    overall = sha256("".join(f"{name} {sections[name]}\n" for name in SECTIONS).encode())
+    return StateHash(overall.hexdigest(), {name: sections[name] for name in SECTIONS})
+
+
+async def _digest_along(connection: Connection, snapshot: str, waiting: list[str], sections: dict[str, str]) -> None:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(sql("take_snapshot").replace("@snapshot", snapshot))
+        await _digest(connection, waiting, sections)
+
+
+async def _digest(connection: Connection, waiting: list[str], sections: dict[str, str]) -> None:
+    """Waiting sections are taken one by one and hashed, until none is left."""
+    await connection.execute("SET LOCAL work_mem = '64MB'")  # wide lines are sorted
+    while waiting:
+        section = waiting.pop(0)
+        digest = sha256()
+        async for line in _lines(connection, section):
+            digest.update(line.encode())
+            digest.update(b"\n")
+        sections[section] = digest.hexdigest()
 
 
 async def state_lines(connection: Connection, section: str) -> list[str]:
@@ -72,8 +91,9 @@ async def _lines(connection: Connection, section: str) -> AsyncIterator[str]:
 
 
 def _with_sorted_rows(line: str) -> str:
-    *fields, rows = _PARTS.decode(line)
-    return msgspec.json.encode([*fields, sorted(rows, key=msgspec.json.encode)]).decode()
+    *fields, all_sent, rows = _PARTS.decode(line)
+    plain = stored_rows(msgspec.json.encode(rows).decode(), all_sent=all_sent)
+    return msgspec.json.encode([*fields, sorted(plain, key=msgspec.json.encode)]).decode()
 
 
 async def counts(connection: Connection) -> dict[str, int]:

@@ -22,6 +22,8 @@ async def refresh_statistics(pool: Pool) -> list[str]:
     with translated("look at tables"):
         async with pool.acquire() as connection:
             stale = [row["relname"] for row in await connection.fetch(sql("find_stale_statistics"))]
+            if not stale:
+                return []
             async with connection.transaction():
                 await connection.execute(sql("sample_little"))
                 for table in stale:

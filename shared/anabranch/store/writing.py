@@ -7,6 +7,7 @@ pending exports in that order, as sets: COPY where rows are new, one statement o
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -35,7 +36,7 @@ class PgWriter:
     def __init__(self, connection: Connection, claimed: Claimed) -> None:
         self._connection = connection
         self._claimed = claimed
-        self._placed: frozenset[int] | None = None
+        self._placed: Mapping[int, int] | None = None
 
     async def lock(self, changes: Changes) -> Moved:
         moved, self._placed = await lock_rows(self._connection, changes)
@@ -55,12 +56,11 @@ class PgWriter:
         tag = await self._connection.execute(executable_set("list_executable_exports"), system, self._claimed.run)
         return int(tag.rpartition(" ")[2])
 
-    async def order_proposals(self, run: RunId, kind: str) -> int:
-        count: int = await self._connection.fetchval(sql("order_proposals"), run, kind)
-        return count
+    async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
+        await self._connection.execute(sql("number_proposals"), run, kind, objects)
 
-    async def resolve_references(self, system: SystemId, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
-        params = (lo, hi, system, *target_arrays(targets))
+    async def resolve_references(self, targets: ReferenceTargets, lo: CsoId, hi: CsoId) -> int:
+        params = (lo, hi, *target_arrays(targets))
         await self._connection.execute(set_statement("lock_resolvable_referrers"), *params)
         count: int = await self._connection.fetchval(set_statement("resolve_references"), *params)
         return count

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from anabranch.model.changes import Changes
-from anabranch.model.enums import RowState
+from anabranch.model.enums import RowOp, RowState
 from anabranch.model.objects import PendingExport, PendingRow
 from anabranch.store.sql_files import sql
 
@@ -24,6 +24,8 @@ _FIELDS: Final = (
 
 async def write_exports(connection: Connection, changes: Changes) -> None:
     """What goes is gone, what is new (`version` 0) stands with version 1, what existed has a version higher by one."""
+    if changes.sent_exports:
+        await connection.execute(sql("mark_exports_sent"), changes.sent_exports, changes.sent_seq)
     if changes.gone_exports:
         await connection.execute(sql("forget_exports"), changes.gone_exports)
     known = [one for one in changes.exports if one.version]
@@ -44,14 +46,25 @@ async def write_exports(connection: Connection, changes: Changes) -> None:
 
 def _fields(export: PendingExport) -> tuple[Any, ...]:
     # Encoded here: the driver takes a list inside an array parameter for another dimension of the array.
-    plain = msgspec.Raw(msgspec.json.encode([_short(row) for row in export.rows if row.target_mvo_id is None]))
+    plain = msgspec.Raw(msgspec.json.encode(_plain(export)))
     return tuple(plain if name == "rows" else getattr(export, name) for name in _FIELDS)
+
+
+def _plain(export: PendingExport) -> dict[str, Any] | list[PendingRow | tuple[Any, ...]]:
+    """The rows that name no MVO: what they set by attribute where that is all they say, else one by one."""
+    rows = [row for row in export.rows if row.target_mvo_id is None]
+    sets = {row.attr: row.value for row in rows if row.op is RowOp.SET and _is_wish(row)}
+    return sets if len(sets) == len(rows) else [_short(row) for row in rows]
+
+
+def _is_wish(row: PendingRow) -> bool:
+    """True where the row only says what to do."""
+    return row.state is RowState.STAGED and not row.refuted and not row.raw
 
 
 def _short(row: PendingRow) -> PendingRow | tuple[Any, ...]:
     """A row that only says what to do as three elements; what it leaves out are the defaults it is read with."""
-    is_short = row.state is RowState.STAGED and not row.refuted and not row.raw
-    return (row.attr, row.op, row.value) if is_short else row
+    return (row.attr, row.op, row.value) if _is_wish(row) else row
 
 
 async def _add_values(connection: Connection, exports: Sequence[PendingExport]) -> None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 
-async def lock_rows(connection: Connection, changes: Changes) -> tuple[Moved, frozenset[int]]:
+async def lock_rows(connection: Connection, changes: Changes) -> tuple[Moved, dict[int, int]]:
     """Everything `changes` will write to is locked until the transaction ends; the answer names what is no longer as it
-    was read, or gone, and the CSOs among the locked that are joined."""
-    placed: list[int] = []
+    was read, or gone, and to which MVO those of the locked CSOs are joined that are."""
+    placed: dict[int, int] = {}
     mvos, csos, exports = {}, {}, {}
     mvo_ids = {*changes.expect_mvos, *(one.id for one in changes.mvos), *changes.gone_mvos}
     mvo_ids.update(one.id for one in changes.mvo_marks)
@@ -41,8 +41,13 @@ async def lock_rows(connection: Connection, changes: Changes) -> tuple[Moved, fr
         else:
             rows = await connection.fetch(sql("lock_given_csos"), sorted(cso_ids))
         csos = {row[0]: (row[1], row[2]) for row in rows}
-        placed = [row[0] for row in rows if row[3] is not None]
-    export_ids = {*changes.expect_exports, *changes.gone_exports, *(one.id for one in changes.exports if one.version)}
+        placed = {row[0]: row[3] for row in rows if row[3] is not None}
+    export_ids = {
+        *changes.expect_exports,
+        *changes.gone_exports,
+        *changes.sent_exports,
+        *(one.id for one in changes.exports if one.version),
+    }
     if export_ids:
         rows = await connection.fetch(sql("lock_exports"), sorted(export_ids))
         exports = {row["id"]: row["version"] for row in rows}
@@ -51,4 +56,4 @@ async def lock_rows(connection: Connection, changes: Changes) -> tuple[Moved, fr
         frozenset(one for one, read in changes.expect_mvos.items() if mvos.get(one) != read),
         frozenset(one for one, read in changes.expect_exports.items() if exports.get(one) != read),
     )
-    return moved, frozenset(placed)
+    return moved, placed

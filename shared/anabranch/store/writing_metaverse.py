@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from anabranch.model.changes import Changes, KeyChange, MvoMark, MvoWrite, NewMvo
 from anabranch.model.objects import Reservation
@@ -61,7 +63,8 @@ async def _mark_mvos(connection: Connection, marks: Sequence[MvoMark]) -> None:
     shared: dict[tuple[Any, ...], int] = {}
     numbers = [
         shared.setdefault(
-            (one.outbound_due, one.outbound_stamp, one.outbound_version, one.outbound_turns_at), len(shared) + 1
+            (one.outbound_due, one.outbound_stamp, one.outbound_version, one.outbound_turns_at, one.touch),
+            len(shared) + 1,
         )
         for one in marks
     ]
@@ -70,20 +73,35 @@ async def _mark_mvos(connection: Connection, marks: Sequence[MvoMark]) -> None:
 
 
 async def _update_mvos(connection: Connection, mvos: Sequence[MvoWrite]) -> None:
+    shared: dict[tuple[Any, ...], int] = {}
+    numbers = [shared.setdefault(_shared_by(one), len(shared) + 1) for one in mvos]
+    columns = [list(column) for column in zip(*shared, strict=True)]
+    columns[_DELETION] = [None if one is None else msgspec.Raw(one) for one in columns[_DELETION]]
     await connection.execute(
         sql("write_mvos"),
         [one.id for one in mvos],
-        [one.state for one in mvos],
-        [one.delete_after for one in mvos],
-        [one.deletion for one in mvos],
         [one.doc for one in mvos],
         [one.provenance for one in mvos],
-        [one.evaluated for one in mvos],
-        [one.outbound_due for one in mvos],
-        [one.outbound_stamp for one in mvos],
-        [one.outbound_version for one in mvos],
-        [one.outbound_turns_at for one in mvos],
-        [one.touch for one in mvos],
+        numbers,
+        *columns,
+    )
+
+
+_DELETION: Final = 2
+
+
+def _shared_by(mvo: MvoWrite) -> tuple[Any, ...]:
+    """Everything of an MVO that others of its batch probably have in common, in the order of the statement."""
+    return (
+        mvo.state,
+        mvo.delete_after,
+        None if mvo.deletion is None else msgspec.json.encode(mvo.deletion),
+        mvo.evaluated,
+        mvo.outbound_due,
+        mvo.outbound_stamp,
+        mvo.outbound_version,
+        mvo.outbound_turns_at,
+        mvo.touch,
     )
 
 

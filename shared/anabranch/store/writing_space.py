@@ -6,7 +6,7 @@ commit; what an arrival or a departure means for objects that refer to it comes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 
-async def write_space(connection: Connection, changes: Changes, placed: frozenset[int] | None = None) -> None:
-    """The connector spaces are as `changes` says. `placed` names the CSOs that are joined so far, where it is known."""
+async def write_space(connection: Connection, changes: Changes, placed: Mapping[int, int] | None = None) -> None:
+    """The connector spaces are as `changes` says. `placed` tells which MVO a CSO is joined to so far, where known."""
     fallen: list[int] = []
     if changes.gone_csos:
         fallen = [row[0] for row in await connection.fetch(sql("forget_csos"), changes.gone_csos)]
-    leaving = [one for one in changes.links if placed is None or one.cso_id in placed]
+    leaving = [one for one in changes.links if placed is None or placed.get(one.cso_id, one.mvo_id) != one.mvo_id]
     if leaving:
         await _free_links(connection, leaving)
     if changes.new_csos:

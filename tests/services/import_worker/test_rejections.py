@@ -6,6 +6,7 @@ import pytest
 from tests.services.driver import World
 
 from anabranch.model.enums import CsoState
+from anabranch.model.errors import Retryable
 
 
 async def stored(world: World) -> dict[str, dict[str, object]]:
@@ -118,6 +119,44 @@ async def test_a_file_replaced_between_two_pages_is_read_again_from_its_beginnin
     ran = await world.one("import")
     assert (ran.state, ran.totals["read"], ran.totals["added"]) == ("completed", 5, 5)
     assert sorted(await stored(world)) == ["p3", "p4", "p5", "p6", "p7"]
+
+
+@pytest.mark.behaviour("IMP-2", "IMP-3")
+async def test_a_file_replaced_after_pages_without_a_change_is_counted_once(any_world: World) -> None:
+    world = any_world
+    world.plan["run-profiles"]["import"]["page-size"] = 1
+    await world.apply()
+    everybody = [f"p{n},Ann" for n in range(10, 40)]
+    world.people(*everybody)
+    await world.run("import")
+    world.changing(1, lambda: world.people(*everybody[5:], "p40,Eve"))
+    ran = await world.one("import")
+    assert (ran.totals["read"], ran.totals["unchanged"], ran.totals["added"]) == (26, 25, 1)
+    assert ran.changed("obsoleted") == [f"p{n}" for n in range(10, 15)]
+
+
+@pytest.mark.behaviour("IMP-2", "IMP-3")
+async def test_a_read_broken_off_among_pages_without_a_change_is_taken_up_again(any_world: World) -> None:
+    world = any_world
+    world.plan["run-profiles"]["import"]["page-size"] = 1
+    await world.apply()
+    everybody = [f"p{n},Ann" for n in range(10, 40)]
+    world.people(*everybody)
+    await world.run("import")
+    world.people(*everybody[1:], "p40,Eve")
+
+    def break_off() -> None:
+        raise Retryable("the worker stumbles")
+
+    world.changing(1, break_off)
+    begun = await world.one("import")
+    assert world.put_off == ["the worker stumbles"]
+    assert begun.state == "running"
+    await world.pass_time(minutes=10)
+    await world.settle()
+    ran = await world.told(begun.run)
+    assert (ran.totals["read"], ran.totals["unchanged"], ran.totals["added"]) == (30, 29, 1)
+    assert (ran.totals["known_before"], ran.totals["seen_known"]) == (30, 29)
 
 
 @pytest.mark.behaviour("IMP-3", "IMP-4")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from array import array
+from collections.abc import Callable
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.services.conftest import memory_world
 from tests.services.driver import World
 from tests.services.organisation import flow, text
 
+from anabranch.engine.draw_order import EVERYBODY, Part, in_parts
 from anabranch.model.enums import JoinType
+from anabranch.sync_worker import reserving
 
 
 def with_logins(world: World, last: int = 9) -> None:
@@ -120,3 +126,51 @@ async def test_a_mapping_that_reads_the_drawn_value_flows_with_it(world: World) 
     await world.run()
     assert (await world.mvo("p2")).doc["phone"] == "ann2@example.org"
     assert world.target()["ann2"]["telephoneNumber"] == ["ann2@example.org"]
+
+
+# --- side by side
+
+
+@pytest.mark.behaviour("SYN-65", "SYN-66", "SYN-67")
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    weeks=st.lists(
+        st.lists(
+            st.sampled_from(["Ann", "ANN", "ann2", "ann22", "Bea", "bea-", "Bea@x", "Cy"]), min_size=1, max_size=9
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+    taken=st.sets(st.sampled_from(["ann", "ann3", "bea", "bea2@x", "cy2"])),
+    size=st.integers(1, 3),
+)
+async def test_groups_settled_in_any_order_draw_what_one_after_the_other_draws(
+    tmp_path_factory: pytest.TempPathFactory, weeks: list[list[str]], taken: set[str], size: int
+) -> None:
+    async def play(cut: Callable[[int, array[int], int], list[Part]]) -> dict[str, str | None]:
+        world = memory_world(tmp_path_factory.mktemp("world"))
+        with_logins(world, last=5)
+        world.plan["run-profiles"]["sync"]["batch-size"] = size
+        foreign = (("", f"dn: uid={one},ou=people,dc=x", "objectClass: inetOrgPerson", f"uid: {one}") for one in taken)
+        world.write("directory.ldif", "version: 1", *(line for entry in foreign for line in entry))
+        await world.apply()
+        await world.run("confirm")
+        people: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reserving, "in_parts", cut)
+            for names in weeks:
+                people.extend(f"p{len(people) + place},{name}" for place, name in enumerate(names))
+                world.people(*people)
+                await world.run()
+        return await logins(world)
+
+    def serially(count: int, _pairs: array[int], size: int) -> list[Part]:
+        return in_parts(count, array("q", [0, EVERYBODY]), size)
+
+    def backwards(count: int, pairs: array[int], size: int) -> list[Part]:
+        parts = in_parts(count, pairs, size)
+        starts = [n for n, part in enumerate(parts) if not part.follows]
+        chains = [parts[a:b] for a, b in pairwise([*starts, len(parts)])]
+        return [part for chain in reversed(chains) for part in chain]
+
+    assert await play(backwards) == await play(serially)

@@ -1,6 +1,6 @@
 """What became of the exports that a file was written from, recorded page by page, each page under the fence.
 
-Most of them are plain: they leave nothing behind, change no reference, and the target vouches for itself. Those are
+Most of them go out whole, for the first time, and leave nothing behind that would have to be sent later. Those are
 recorded from the little that is needed for it; everything else takes the way that object-by-object targets take.
 """
 
@@ -13,10 +13,11 @@ import msgspec
 from anabranch.connectors.port import Outcome
 from anabranch.export_worker.identifiers import Identifiers
 from anabranch.export_worker.loading import Counted, LoadedExports, load_exports
-from anabranch.export_worker.results import is_plain, record_failure, record_plain, record_success
+from anabranch.export_worker.results import goes_out_whole, record_failure, record_success, record_whole
 from anabranch.model.changes import Changes
-from anabranch.model.identity import ExportId
-from anabranch.model.objects import Cso, SentPicture, TargetPicture
+from anabranch.model.identity import CsoId, ExportId
+from anabranch.model.objects import Cso, CsoRef, SentPicture, TargetPicture
+from anabranch.runtime.loading import refs_by_cso
 from anabranch.runtime.pipelining import OneBehind
 from anabranch.runtime.work import Decide, Load, Task, write
 from anabranch.store.port import Reader
@@ -63,7 +64,11 @@ class Written:
 
 
 class _Loaded(msgspec.Struct, frozen=True):
-    plain: list[SentPicture]
+    """The exports of a page: those that went out `whole`, with the references of their objects, and the others."""
+
+    whole: list[SentPicture]
+    refs: dict[CsoId, list[CsoRef]]
+    sent_seq: int
     others: LoadedExports
 
 
@@ -90,27 +95,18 @@ async def _record_page(
     last: bool,
 ) -> None:
     async def load(reader: Reader) -> _Loaded:
-        if not written.confirmed:
-            return _Loaded([], await load_exports(reader, list(versions), identifiers))
-        plain: list[SentPicture] = []
-        others: list[ExportId] = []
-        for one in await reader.sent_exports(list(versions)):
-            attributes = task.compiled.object_types[one.type_id][1].attributes
-            if is_plain(one, attributes) and not _why_not(task, written, one.export, one):
-                plain.append(one)
-            else:
-                others.append(one.export)
-        return _Loaded(plain, await load_exports(reader, others, identifiers))
+        return await _load(task, reader, list(versions), identifiers, written)
 
     def decide(loaded: _Loaded) -> Changes:
         changes = Changes()
-        changes.count("waiting", waiting + len(versions) - len(loaded.plain) - len(loaded.others.exports))
+        changes.count("waiting", waiting + len(versions) - len(loaded.whole) - len(loaded.others.exports))
         stale = 0  # staged anew while the file was written: the next run writes it (EXP-47)
-        for one in loaded.plain:
+        for one in loaded.whole:
             if one.version != versions[one.export]:
                 stale += 1
             else:
-                record_plain(task, changes, one)
+                refs = loaded.refs.get(one.id, [])
+                record_whole(task, changes, one, refs, identifiers, loaded.sent_seq, confirmed=written.confirmed)
         others = loaded.others
         for export in others.exports:
             cso = others.csos[export.cso_id]
@@ -130,6 +126,29 @@ async def _record_page(
         changes = decide(await load(reader))
     task.hold.check()
     await commits.follow(_commit(task, load, decide, changes, None if last else number))
+
+
+async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Identifiers, written: Written) -> _Loaded:
+    sent_seq = await reader.change_seq_now()
+    pictures = await reader.sent_exports(ids)
+    await identifiers.learn(reader, [], [row for one in pictures for row in one.naming])
+    whole: list[SentPicture] = []
+    others: list[ExportId] = []
+    for one in pictures:
+        attributes = task.compiled.object_types[one.type_id][1].attributes
+        if goes_out_whole(one, attributes, identifiers) and not _why_not(task, written, one.export, one):
+            whole.append(one)
+        else:
+            others.append(one.export)
+    referring = [
+        one.id for one in whole if one.naming and one.anchor_hash is not None
+    ]  # a new object refers to nothing
+    return _Loaded(
+        whole,
+        await refs_by_cso(reader, referring) if referring else {},
+        sent_seq,
+        await load_exports(reader, others, identifiers),
+    )
 
 
 async def _commit(

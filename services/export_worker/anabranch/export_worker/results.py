@@ -104,22 +104,31 @@ def record_success(
     _tell(changes, cso, export.id, export.kind, _shown(attributes, sent))
 
 
-def is_plain(sent: SentPicture, attributes: Mapping[str, Attribute]) -> bool:
-    """Whether all of it goes out at once and no reference changes: then `record_plain` may record it."""
-    if sent.entangled or sent.kind is ExportKind.DELETE:
+def goes_out_whole(sent: SentPicture, attributes: Mapping[str, Attribute], identifiers: Identifiers) -> bool:
+    """Whether all of it goes out at once, for the first time: then `record_whole` may record it."""
+    if sent.kind is ExportKind.DELETE:
         return False
-    if sent.sets is not None:
-        return True
+    if any(row.refuted or not is_resolvable(row, identifiers) for row in sent.naming):
+        return False
     for row in sent.rows:
-        if row.raw or (row.state is not RowState.STAGED and row.state is not RowState.NOT_CONFIRMED):
+        if row.raw or row.refuted or row.state is not RowState.STAGED:
             return False
         if row.op is RowOp.CLEAR and attributes[row.attr].type is ValueType.REFERENCE:
             return False
     return True
 
 
-def record_plain(task: Task, changes: Changes, sent: SentPicture) -> None:
-    """What `record_success` records of a plain export to a target that vouches for it itself; nothing of it is left."""
+def record_whole(
+    task: Task,
+    changes: Changes,
+    sent: SentPicture,
+    refs: Sequence[CsoRef],
+    identifiers: Identifiers,
+    sent_seq: int,
+    *,
+    confirmed: bool,
+) -> None:
+    """What `record_success` records of an export that goes out whole, decided from less."""
     changes.expect_exports[sent.export] = sent.version
     changes.expect_csos[sent.id] = (sent.change_seq, sent.link_version)
     attributes = task.compiled.object_types[sent.type_id][1].attributes
@@ -130,8 +139,16 @@ def record_plain(task: Task, changes: Changes, sent: SentPicture) -> None:
         )
     else:
         doc, shown = apply_rows(sent.doc, sent.rows, attributes), _shown(attributes, sent.rows)
-    _apply(task, changes, sent, doc, confirmed=True)
-    changes.gone_exports.append(sent.export)
+    if sent.naming:
+        named, _ = resolvable(sent.naming, identifiers)
+        changes.cso_refs.extend(reference_changes(task, sent, refs, named, identifiers))
+        shown += _shown(attributes, named)
+    _apply(task, changes, sent, doc, confirmed=confirmed)
+    if confirmed:
+        changes.gone_exports.append(sent.export)
+    else:
+        changes.sent_exports.append(sent.export)
+        changes.sent_seq = sent_seq
     _tell(changes, sent, sent.export, sent.kind, shown)
 
 
@@ -242,7 +259,7 @@ def reference_deltas(
 
 
 def reference_changes(
-    task: Task, cso: Cso, refs: Sequence[CsoRef], sent: Sequence[PendingRow], identifiers: Identifiers
+    task: Task, cso: Cso | SentPicture, refs: Sequence[CsoRef], sent: Sequence[PendingRow], identifiers: Identifiers
 ) -> list[RefChange]:
     """What the sent reference rows change in the CSO's references, ready to be written."""
     changes: list[RefChange] = []

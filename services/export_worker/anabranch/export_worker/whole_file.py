@@ -165,6 +165,8 @@ class _Writer:
         sent: Sequence[PendingRow] = ()
         if carries and picture.sets is not None:
             doc = {**doc, **picture.sets}
+            if picture.rows:
+                sent = resolvable(picture.rows, self._identifiers)[0]
         elif carries:
             sent = resolvable(picture.rows, self._identifiers)[0]
             doc = apply_rows(doc, sent, record.attributes)

@@ -17,7 +17,6 @@ from anabranch.model.objects import Cso, GuardOp
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
 
-_SCAN = 50_000
 _PRESENT = np.dtype([("id", ">i8"), ("hash", "V16")])
 """What `present_hashes` gives of each object."""
 
@@ -28,18 +27,18 @@ async def count_absent(task: Task) -> None:
     async with task.store.reader() as reader:
         seen = await seen_hashes(reader, task.claimed.run)
         for type_id in task.compiled.types_of(system_id(task)):
-            after = CsoId(0)
-            while packed := await reader.present_hashes(type_id, None, task.claimed.start_seq, after, _SCAN):
+            absent: list[int] = []
+            for packed in await reader.present_hashes(type_id, None, task.claimed.start_seq):
                 found = np.frombuffer(packed, dtype=_PRESENT)
                 there = are_seen(found["hash"].tobytes(), seen.get(type_id))
-                for cso_id in sorted(found["id"][~there].tolist()):
-                    changes.guard_ops.append(
-                        GuardOp(GuardPoint.IMPORT_OBSOLETIONS, type_id, cso_id, "obsolete", "not in the source")
-                    )
+                absent += found["id"][~there].tolist()
                 changes.count("known_before", len(found))
                 changes.count("seen_known", int(there.sum()))
-                after = CsoId(int(found["id"].max()))
                 task.hold.progress()
+            changes.guard_ops += [
+                GuardOp(GuardPoint.IMPORT_OBSOLETIONS, type_id, cso_id, "obsolete", "not in the source")
+                for cso_id in sorted(absent)
+            ]
     await plan(task, [], changes)
 
 

@@ -12,10 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from anabranch.model.identity import CsoId, TypeId
+from anabranch.model.identity import TypeId
 from anabranch.store.port import Reader
 
-_AT_ONCE: Final = 50_000
 MOST: Final = 2_000_000
 
 
@@ -43,12 +42,4 @@ class KnownBytes:
 
 async def known_bytes(reader: Reader, type_id: TypeId, partition: str) -> KnownBytes:
     """What is stored now, up to the limit."""
-    parts: list[bytes] = []
-    after = CsoId(0)
-    while len(parts) * _AT_ONCE < MOST:
-        found = await reader.source_digests(type_id, partition, after, _AT_ONCE)
-        if found is None:
-            break
-        after, packed = found
-        parts.append(packed)
-    return KnownBytes(b"".join(parts))
+    return KnownBytes(await reader.source_digests(type_id, partition, MOST))

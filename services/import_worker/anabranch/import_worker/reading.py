@@ -1,8 +1,9 @@
 """The step `import`: a source is read page by page, and only what is new or changed is staged.
 
 One partition is one batch. Each page commits its staged rows together with its resume token, so a lost worker costs two
-pages at most; an unchanged object costs neither a row written nor a row touched. A source that changed while it was
-read is read again from its beginning, and what the broken read had staged is discarded.
+pages at most; an unchanged object costs neither a row written nor a row touched. Pages in which nothing has changed are
+cheap to read again, so a few of them share a commit. A source that changed while it was read is read again from its
+beginning, and what the broken read had staged is discarded.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ from anabranch.model.changes import Changes
 from anabranch.model.errors import Permanent, Retryable
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import TypeId
+from anabranch.runtime.clock import monotonic
 from anabranch.runtime.connecting import open_connector
 from anabranch.runtime.pipelining import OneBehind
 from anabranch.runtime.work import Task, plan
 
 _READS = 4
 """How often one attempt begins a read that its source interrupts by changing."""
+_TOGETHER = 8
+_TOGETHER_SECONDS = 1.0
+"""How many pages without a change share a commit, and how long the first of them waits for it."""
 
 
 async def plan_import(task: Task) -> None:
@@ -95,6 +100,7 @@ async def _read_from(task: Task, source: Connector, at: _Position) -> None:
     staging = Staging(task, partition, at.seq)
     pages: AsyncIterator[Page] = source.read(request)
     here = msgspec.structs.replace(at)
+    waiting = _Waiting()
     async with OneBehind() as commits:
         async for page in pages:
             task.hold.check()
@@ -108,10 +114,38 @@ async def _read_from(task: Task, source: Connector, at: _Position) -> None:
                 before = here.counted
                 counted = {name: before.get(name, 0) + counted.get(name, 0) for name in before.keys() | counted}
             here = _Position(page.next_token, here.page + 1, here.seq, counted)
-            await commits.follow(_commit(task, changes, at, here, complete=page.complete))
+            if waiting.add(changes) or page.complete:
+                await commits.follow(_commit(task, waiting.take(), at, here, complete=page.complete))
             if page.complete:
                 return
     raise IncompleteRead(f"{partition}: the source ended before its end was reached; check the file and run again")
+
+
+class _Waiting:
+    """Pages read and not yet committed: any number in which nothing has changed, and one that ends their waiting."""
+
+    def __init__(self) -> None:
+        self._changes = Changes()
+        self._pages = 0
+        self._since = 0.0
+
+    def add(self, page: Changes) -> bool:
+        """The page waits with those before it; True when they are to be committed now."""
+        self._since = self._since if self._pages else monotonic()
+        self._pages += 1
+        self._changes.discard_partitions += page.discard_partitions
+        self._changes.import_rows += page.import_rows
+        self._changes.import_seen += page.import_seen
+        self._changes.errors += page.errors
+        for name, n in page.counters.items():
+            self._changes.count(name, n)
+        changed = page.discard_partitions or page.import_rows or page.errors
+        return bool(changed) or self._pages >= _TOGETHER or monotonic() - self._since >= _TOGETHER_SECONDS
+
+    def take(self) -> Changes:
+        """What the waiting pages change; none waits any more."""
+        changes, self._changes, self._pages = self._changes, Changes(), 0
+        return changes
 
 
 async def _commit(task: Task, changes: Changes, at: _Position, following: _Position, *, complete: bool) -> None:

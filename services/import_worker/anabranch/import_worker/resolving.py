@@ -9,7 +9,7 @@ from __future__ import annotations
 from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.enums import ReferencePolicy, ValueType
 from anabranch.model.identity import CsoId
-from anabranch.runtime.work import Task, batches_of, plan, system_id
+from anabranch.runtime.work import Task, batches_of, plan
 from anabranch.store.port import ReferenceTargets
 
 
@@ -19,7 +19,7 @@ async def plan_references(task: Task) -> None:
     ranges = []
     if targets.allowed:
         async with task.store.reader() as reader:
-            ranges = await reader.unresolved_reference_ranges(system_id(task), targets, task.claimed.batch_size)
+            ranges = await reader.unresolved_reference_ranges(targets, task.claimed.batch_size)
     await plan(task, batches_of(ranges))
 
 
@@ -27,7 +27,7 @@ async def resolve_range(task: Task) -> None:
     """The range's references point to what they name."""
     lo, hi = CsoId(task.claimed.payload["lo"]), CsoId(task.claimed.payload["hi"])
     async with task.store.unit(task.claimed) as unit:
-        resolved = await unit.resolve_references(system_id(task), reference_targets(task), lo, hi)
+        resolved = await unit.resolve_references(reference_targets(task), lo, hi)
         await unit.done({"references_resolved": resolved} if resolved else {})
 
 

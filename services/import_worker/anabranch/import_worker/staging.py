@@ -65,15 +65,16 @@ class Staging:
         seen: dict[TypeId, list[bytes]] = {}
         read: dict[TypeId, list[_Read]] = {}
         count = len(page.entries) + len(page.errors)
-        async with self._task.store.reader() as reader:
-            self._take(changes, seen, read, page.entries, None)
-            if page.records is not None and page.records.raw:
-                count += await self._take_records(reader, changes, seen, read, page.records)
-            for error in page.errors:
-                self._take_error(changes, seen, error)
-            for type_id, some in read.items():
-                if some:
-                    await self._compare(reader, changes, type_id, number, some)
+        self._take(changes, seen, read, page.entries, None)
+        if page.records is not None and page.records.raw:
+            count += await self._take_records(changes, seen, read, page.records)
+        for error in page.errors:
+            self._take_error(changes, seen, error)
+        if any(read.values()):
+            async with self._task.store.reader() as reader:
+                for type_id, some in read.items():
+                    if some:
+                        await self._compare(reader, changes, type_id, number, some)
         for type_id, hashes in seen.items():
             if not hashes:
                 continue
@@ -84,7 +85,6 @@ class Staging:
 
     async def _take_records(
         self,
-        reader: Reader,
         changes: Changes,
         seen: dict[TypeId, list[bytes]],
         read: dict[TypeId, list[_Read]],
@@ -96,7 +96,8 @@ class Staging:
         for key, packed in digests.items():
             type_id, _ = self._parsers[key]
             if type_id not in self._known:
-                self._known[type_id] = await known_bytes(reader, type_id, self._partition)
+                async with self._task.store.reader() as reader:
+                    self._known[type_id] = await known_bytes(reader, type_id, self._partition)
             there, anchors = self._known[type_id].look_up(packed)
             if anchors:
                 seen.setdefault(type_id, []).append(anchors)

@@ -10,11 +10,10 @@ from __future__ import annotations
 from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState, GuardPoint, OutOfScopeAction
 from anabranch.model.identity import CsoId
-from anabranch.model.objects import Cso, CsoRef, GuardOp
-from anabranch.runtime.loading import refs_by_cso
+from anabranch.model.objects import Cso, GuardOp, RawRef
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import context, due, inbound_types, with_refs
+from anabranch.sync_worker.extent import context, due, inbound_types, read_refs, with_refs
 from anabranch.sync_worker.scoping import has_scopes, judge, leaving_action
 
 
@@ -37,11 +36,11 @@ async def assess_range(task: Task) -> None:
     lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
     scoped = [one.type_id for one in inbound_types(task) if has_scopes(one)]
 
-    async def load(reader: Reader) -> tuple[list[Cso], dict[CsoId, list[CsoRef]]]:
+    async def load(reader: Reader) -> tuple[list[Cso], dict[CsoId, list[RawRef]]]:
         csos = await reader.due_csos(due(task, "joined", scoped), lo, hi)
-        return csos, await refs_by_cso(reader, [cso.id for cso in csos])
+        return csos, await read_refs(task, reader, csos)
 
-    def decide(loaded: tuple[list[Cso], dict[CsoId, list[CsoRef]]]) -> Changes:
+    def decide(loaded: tuple[list[Cso], dict[CsoId, list[RawRef]]]) -> Changes:
         changes = Changes()
         for cso in loaded[0]:
             inbound = task.compiled.inbound[cso.type_id]

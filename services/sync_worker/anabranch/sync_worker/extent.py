@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,10 +11,11 @@ from anabranch.engine.compiled import InboundType
 from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.model.changes import CsoLink, MvoWrite
 from anabranch.model.enums import JoinType, RunKind
-from anabranch.model.identity import TypeId
-from anabranch.model.objects import Cso, CsoRef, Document, Mvo
+from anabranch.model.identity import CsoId, TypeId
+from anabranch.model.objects import Cso, CsoRef, Document, Mvo, RawRef
+from anabranch.runtime.loading import raw_refs_by_cso
 from anabranch.runtime.work import Task, system_id
-from anabranch.store.port import Due
+from anabranch.store.port import Due, Reader
 
 
 def due(
@@ -44,7 +45,7 @@ def due(
 def context(
     task: Task,
     held: Callable[[str], str | None] | None = None,
-    draw: Callable[[str, tuple[str, ...]], str] | None = None,
+    draw: Callable[[str, Sequence[str]], str] | None = None,
 ) -> EvalContext:
     """What an expression sees besides its inputs: the run's pinned instant, the draws (MOD-44)."""
     return EvalContext(now=task.claimed.now, held=held or nothing_drawn, draw=draw)
@@ -62,12 +63,22 @@ def inbound_types(task: Task) -> list[InboundType]:
     ]
 
 
-def with_refs(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef]) -> Document:
+async def read_refs(task: Task, reader: Reader, csos: Sequence[Cso]) -> dict[CsoId, list[RawRef]]:
+    """The raw identifiers that expressions read of these objects, by object."""
+    inbounds = {cso.type_id: task.compiled.inbound[cso.type_id] for cso in csos}
+    attrs = {attr for inbound in inbounds.values() for attr in inbound.reads_refs}
+    reading = [cso.id for cso in csos if inbounds[cso.type_id].reads_refs] if attrs else []
+    return await raw_refs_by_cso(reader, reading, attrs) if reading else {}
+
+
+def with_refs(inbound: InboundType, cso: Cso, refs: Iterable[RawRef | CsoRef]) -> Document:
     """The document as expressions see it: raw identifiers beside the values where some expression reads them."""
-    if not inbound.needs_refs:
+    if not inbound.reads_refs:
         return cso.doc
     doc: dict[str, Any] = dict(cso.doc)
     for ref in refs:
+        if ref.attr not in inbound.reads_refs:
+            continue
         if inbound.record.attributes[ref.attr].multi_valued:
             doc.setdefault(ref.attr, []).append(ref.raw)
         else:

@@ -13,23 +13,24 @@ from typing import Final
 import msgspec
 
 from anabranch.engine.compiled import Failure, InboundType
+from anabranch.engine.draw_order import EVERYBODY, contests
 from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.engine.flow import Evaluation, evaluate, recall
 from anabranch.engine.keys import key_hash, keys_of
 from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange, NewMvo
 from anabranch.model.enums import OutOfScopeAction
 from anabranch.model.identity import CsoId, MvoId, RunId
-from anabranch.model.objects import Cso, CsoRef, Document, Mvo, Proposal, Reservation
-from anabranch.runtime.loading import links_by_mvo, refs_by_cso
+from anabranch.model.objects import Cso, Document, Mvo, Proposal, RawRef, Reservation
+from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.extent import context, due, evaluated, relinked, rewritten, with_refs
+from anabranch.sync_worker.extent import context, due, evaluated, read_refs, relinked, rewritten, with_refs
 from anabranch.sync_worker.proposing import canonical_place, fail_object
 from anabranch.sync_worker.scoping import judge, leaving_action
 
 DRAW = "draw"
-Draw = Callable[[Cso, str, tuple[str, ...]], str]
-Wishes = list[tuple[str, tuple[str, ...]]]
+Draw = Callable[[Cso, str, Sequence[str]], str]
+Wishes = list[tuple[str, Sequence[str]]]
 """What an evaluation would like to draw: the name of the unique value, and its candidates, best first."""
 _HINTED: Final = 6
 """How many candidates a proposal names: more are seldom tried, and are looked up when they are."""
@@ -46,7 +47,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """Joined objects and everything their evaluation reads."""
 
     csos: list[Cso]
-    refs: dict[CsoId, list[CsoRef]]
+    refs: dict[CsoId, list[RawRef]]
     mvos: dict[MvoId, Mvo]
     links: dict[MvoId, list[Cso]]
     keys: dict[MvoId, dict[str, dict[bytes, str]]]
@@ -61,14 +62,13 @@ async def load_joined(task: Task, reader: Reader, csos: list[Cso]) -> Loaded:
     """What the evaluation of these joined objects needs, in one query a table."""
     inbound = {cso.type_id: task.compiled.inbound[cso.type_id] for cso in csos}
     ids = sorted({cso.mvo_id for cso in csos if cso.mvo_id is not None})
-    needing = [cso.id for cso in csos if inbound[cso.type_id].needs_refs]
     mvos = {mvo.id: mvo for mvo in await reader.mvos(ids)}
     contested = any(_is_contested(task, one) for one in inbound.values())
     return Loaded(
         csos=csos,
-        refs=await refs_by_cso(reader, needing) if needing else {},
+        refs=await read_refs(task, reader, csos),
         mvos=mvos,
-        links=await links_by_mvo(reader, ids) if contested else {},
+        links=await links_by_mvo(reader, ids, csos) if contested else {},
         keys=await keys_by_mvo(task, reader, mvos),
         reservations=await draws_of(task, reader, csos, ids),
     )
@@ -178,7 +178,7 @@ def _drawing_context(
             raise NeedsDraw(name, ())
         return found.value if found is not None else None
 
-    def wish(name: str, offered: tuple[str, ...]) -> str:
+    def wish(name: str, offered: Sequence[str]) -> str:
         if draw is not None:
             return draw(cso, name, offered)
         if wishes is not None:
@@ -273,7 +273,8 @@ def _write_link(
         "settled_in": loaded.settling,
     }
     if outcome.owes_draw:
-        body = {name: list(offered[:_HINTED]) for name, offered in wishes}
+        wants = {name: list(offered[:_HINTED]) for name, offered in wishes}
+        body = {"wants": wants, "contests": _contests(task, loaded, cso, mvo, wishes)}
         changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), body))
         changes.links.append(relinked(cso, **owed))
         return
@@ -281,6 +282,19 @@ def _write_link(
     changes.links.append(evaluated(task, cso, failed=failed, **owed))
     changes.count("selected")
     changes.count("errored" if failed else ("changed" if outcome.values or not mvo.evaluated else "unchanged"))
+
+
+def _contests(task: Task, loaded: Loaded, cso: Cso, mvo: Mvo, wishes: Wishes) -> list[int]:
+    """Which contests the object is in when draws are settled: by all it may draw, and by all it holds."""
+    if not wishes or cso.system_id not in task.compiled.draws_apart:
+        return [EVERYBODY]
+    standing: list[str] = []
+    for attr in task.compiled.watched.get(mvo.type_id, ()):
+        standing.extend(keys_of(mvo.doc.get(attr)))
+        standing.extend(loaded.keys.get(mvo.id, {}).get(attr, {}).values())
+    held = (loaded.reservations.get((mvo.id, name)) for name in task.compiled.unique_values)
+    standing.extend(one.value for one in held if one is not None)
+    return contests([offered for _, offered in wishes], standing)
 
 
 def _tell_failures(changes: Changes, cso: Cso, inbound: InboundType, failures: Sequence[Failure]) -> None:

@@ -268,7 +268,8 @@ class _Settler:
     def _joined(self, cso: Cso, mvo_id: MvoId, kind: JoinType, rule: str) -> Cso:
         """The object as it is once it has its place."""
         self._taken[mvo_id] = cso.id
-        self._changes.joined_csos.append(cso.id)
+        if cso.type_id in self._task.compiled.referable:
+            self._changes.joined_csos.append(cso.id)
         self._changes.item("cso", Item(cso.id, cso.anchor or "", kind.value, detail=rule))
         refers = any(one.references for one in self._task.compiled.inbound[cso.type_id].rules)
         return replace(

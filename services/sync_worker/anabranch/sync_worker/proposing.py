@@ -20,8 +20,7 @@ from anabranch.engine.joining import Search, projection_rule, searches, wanted_h
 from anabranch.engine.values import order_text
 from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.identity import MvoId, TypeId
-from anabranch.model.objects import Cso, CsoRef, KeyHit
-from anabranch.runtime.loading import refs_by_cso
+from anabranch.model.objects import Cso, KeyHit, RawRef
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
 from anabranch.sync_worker.contests import Contests, one_key_finds_all
@@ -31,6 +30,7 @@ from anabranch.sync_worker.extent import (
     evaluated,
     inbound_types,
     is_settled,
+    read_refs,
     relinked,
     with_refs,
 )
@@ -87,13 +87,12 @@ class Seeker(msgspec.Struct, frozen=True, gc=False):
 
 async def seekers_of(task: Task, reader: Reader, csos: Sequence[Cso]) -> list[Seeker]:
     """What each of these unjoined objects looks for."""
-    needing = [cso.id for cso in csos if task.compiled.inbound[cso.type_id].needs_refs]
-    refs = await refs_by_cso(reader, needing) if needing else {}
+    refs = await read_refs(task, reader, csos)
     seen = context(task)
     return [_seek(task.compiled.inbound[cso.type_id], cso, refs.get(cso.id, ()), seen) for cso in csos]
 
 
-def _seek(inbound: InboundType, cso: Cso, refs: Iterable[CsoRef], seen: EvalContext) -> Seeker:
+def _seek(inbound: InboundType, cso: Cso, refs: Iterable[RawRef], seen: EvalContext) -> Seeker:
     cs = with_refs(inbound, cso, refs)
     verdict = judge(inbound, cs, seen)
     if verdict.problem is not None:

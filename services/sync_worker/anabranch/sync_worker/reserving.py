@@ -1,8 +1,9 @@
 """The steps `reserve.propose` and `reserve.settle`: unique values are drawn, in canonical order.
 
-An object whose mapping wants a value that nobody has drawn for it was left by `flow` with a proposal. Here the complete
-set is put in order and settled batch after batch: each object takes its first candidate that no MVO, no target object
-and no reservation holds, and the reservation commits with the values it serves (SYN-65, SYN-66).
+An object whose mapping wants a value that nobody has drawn for it was left by `flow` with a proposal. Here each object
+takes its first candidate that no MVO, no target object and no reservation holds, and the reservation commits with the
+values it serves (SYN-65, SYN-66). Only over the complete set it shows who may want what another wants: such objects are
+settled in canonical order, in one batch or in batches that follow one another; different batches else side by side.
 """
 
 from __future__ import annotations
@@ -11,33 +12,50 @@ from collections.abc import Sequence
 
 import msgspec
 
+from anabranch.engine.draw_order import in_parts
 from anabranch.engine.drawing import Drawing, Need
 from anabranch.engine.expressions import NeedsDraw
 from anabranch.engine.keys import key_hash
 from anabranch.model.changes import Changes
 from anabranch.model.enums import CsoState
 from anabranch.model.errors import Retryable
+from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, Proposal, Reservation
-from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
+from anabranch.runtime.work import Task, decide_and_commit
 from anabranch.store.port import Reader
 from anabranch.sync_worker.flowing import DRAW, Loaded, flow_object, load_joined
 from anabranch.sync_worker.proposing import fail_object
 
 
 async def propose_draws(task: Task) -> None:
-    """The proposals of `flow` are numbered in canonical order."""
+    """The proposals are complete: settling matches and `flow` have made them."""
     async with task.store.unit(task.claimed) as unit:
-        await unit.order_proposals(task.claimed.run, DRAW)
         await unit.seal()
         await unit.done({})
 
 
 async def plan_settle(task: Task) -> None:
-    """The ordered proposals, cut into ranges that follow one another."""
+    """The proposals numbered and cut into ranges of numbers, so that no range has anything to do with another, but for
+    those that follow one another."""
+    run = task.claimed.run
     async with task.store.reader() as reader:
-        ranges = await reader.proposal_ranges(task.claimed.run, DRAW, task.claimed.batch_size)
-    await plan(task, batches_of(ranges, ordered=True))
+        objects, pairs = await reader.proposed_contests(run, DRAW)
+    batches: list[NewBatch] = []
+    order: list[int] = []
+    for part in in_parts(len(objects), pairs, task.claimed.batch_size):
+        payload = {"lo": len(order) + 1, "hi": len(order) + len(part.places)}
+        order.extend(objects[place] for place in part.places)
+        batches.append(
+            NewBatch(n=len(batches) + 1, payload=payload, total=len(part.places), waits_for_previous=part.follows)
+        )
+    async with task.store.unit(task.claimed) as unit:
+        if order:
+            await unit.number_proposals(run, DRAW, order)
+        await unit.add_batches(batches)
+        await unit.seal()
+        await unit.done({})
+    task.hold.sealed_with = len(batches) + 1
 
 
 class _Draws(msgspec.Struct, frozen=True):
@@ -91,7 +109,7 @@ def _offers(csos: Sequence[Cso], proposals: Sequence[Proposal]) -> list[_Offer]:
         _Offer(mvos[CsoId(one.object_id)], name, tuple(candidates))
         for one in proposals
         if one.object_id in mvos
-        for name, candidates in one.body.items()
+        for name, candidates in one.body["wants"].items()
     ]
 
 
@@ -134,10 +152,10 @@ def _evaluate(task: Task, draws: _Draws) -> Changes:
     changes = Changes()
     csos = {cso.id: cso for cso in draws.loaded.csos}
 
-    def draw(cso: Cso, name: str, offered: tuple[str, ...]) -> str:
+    def draw(cso: Cso, name: str, offered: Sequence[str]) -> str:
         assert cso.mvo_id is not None  # noqa: S101 - only joined objects are evaluated
         limit = task.compiled.unique_values[name].max_candidates
-        value = draws.drawing.draw(name, offered[:limit], cso.mvo_id)
+        value = draws.drawing.draw(name, offered, cso.mvo_id, limit)
         if value is None:
             raise NeedsDraw(name, offered)
         return value

@@ -62,7 +62,9 @@ async def tear_down(task: Task) -> None:
         ]
         ids = sorted({cso.mvo_id for cso in csos if cso.mvo_id is not None})
         refs = await refs_by_mvo(reader, ids)
-        return _Loaded(csos, {mvo.id: mvo for mvo in await reader.mvos(ids)}, await links_by_mvo(reader, ids), refs)
+        return _Loaded(
+            csos, {mvo.id: mvo for mvo in await reader.mvos(ids)}, await links_by_mvo(reader, ids, csos), refs
+        )
 
     await decide_and_commit(task, load, lambda loaded: _decide(task, loaded))
 

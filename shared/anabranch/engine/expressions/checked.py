@@ -43,6 +43,12 @@ class CheckedExpression(msgspec.Struct, frozen=True, kw_only=True):
     reads_state: bool
 
     @property
+    def is_plain_draw(self) -> bool:
+        """Whether it is nothing but one draw of a unique value, among candidates that follow from the CSO alone."""
+        draws = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call) and _names(node, "unique_value")]
+        return draws == [self.tree] and not self.reads_mv and not self.reads_state
+
+    @property
     def result(self) -> ValueType | None:
         """The type of the result or of its members, where it is known before the expression runs."""
         return self.kind.type
@@ -57,6 +63,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint at the nearest known name, or nothing."""
     near = get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _names(node: ast.Call, function: str) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id == function
 
 
 def is_null(node: ast.expr) -> bool:

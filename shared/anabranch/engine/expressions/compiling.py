@@ -266,7 +266,14 @@ class _Compiler:
             return self._names(node.value.id, str(node.slice.value))
         return self._helper(operators.pick, self.make(node.value), self.make(node.slice))
 
-    def _call(self, node: ast.Call) -> ast.expr:
+    def _candidates(self, node: ast.expr) -> ast.expr:
+        """The node for what is offered to draw from; numbered candidates are made one by one, as they are tried."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "numbered":
+            return self._call(node, functions_identity.candidates)
+        return self.make(node)
+
+    def _call(self, node: ast.Call, instead: Callable[..., Any] | None = None) -> ast.expr:
+        """The node of a call; where the types are certain, that of `instead`, which does the same for the caller."""
         assert isinstance(node.func, ast.Name)  # noqa: S101 - the checker lets nothing else pass
         if node.func.id in SPECIAL:
             return self._special(node.func.id, node.args)
@@ -292,7 +299,7 @@ class _Compiler:
                 for index, one in enumerate(node.args)
             ]
             return self._helper(guarded(function.name), *injected, *plain)
-        call = self._helper(function.call, *injected, *arguments)
+        call = self._helper(instead or function.call, *injected, *arguments)
         return ast.IfExp(test=_any(tests), body=ast.Constant(None), orelse=call) if tests else call
 
     def _injected(self, what: str) -> ast.expr:
@@ -315,7 +322,7 @@ class _Compiler:
                 assert isinstance(arguments[0], ast.Constant)  # noqa: S101 - the checker lets nothing else pass
                 named = ast.Constant(arguments[0].value)
                 nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-                offer = ast.Lambda(args=nothing, body=self.make(arguments[1]))
+                offer = ast.Lambda(args=nothing, body=self._candidates(arguments[1]))
                 return self._helper(functions_identity.unique_value, _load(CONTEXT), named, offer)
             case _:
                 joined = ast.Attribute(value=_load(CONTEXT), attr="joined", ctx=ast.Load())

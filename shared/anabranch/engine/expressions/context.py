@@ -6,7 +6,7 @@ rules are read. What changes from object to object and from run to run is the co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 
 import msgspec
@@ -43,7 +43,7 @@ class EvalContext(msgspec.Struct, frozen=True, kw_only=True):
 
     now: datetime
     held: Callable[[str], str | None] | None = None
-    draw: Callable[[str, tuple[str, ...]], str] | None = None
+    draw: Callable[[str, Sequence[str]], str] | None = None
     joined: frozenset[str] = frozenset()
     mv_state: str | None = None
     delete_after: datetime | None = None

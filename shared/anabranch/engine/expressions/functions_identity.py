@@ -6,9 +6,9 @@ reserved yet the evaluation stops, to be taken up again once the draw is settled
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, overload
 
 from anabranch.engine.expressions.context import EvalContext
 from anabranch.engine.expressions.failures import EvaluationError, NeedsDraw
@@ -22,6 +22,40 @@ MAX_NUMBERED = 10_000
 @function("text", "integer", "integer", gives="list text*")
 def numbered(base: str, first: int, last: int) -> list[str]:
     """`base`, then `base` with each number from `first` to `last` at its end, or before the last `@` (SYN-64)."""
+    return list(candidates(base, first, last))
+
+
+class Candidates(Sequence[str]):
+    """What `numbered` gives, each made when it is looked at: most who draw take the first of many. All are different,
+    and none is blank."""
+
+    __slots__ = ("_base", "_end", "_numbers", "_stem")
+
+    def __init__(self, base: str, stem: str, numbers: range, end: str) -> None:
+        self._base, self._stem, self._numbers, self._end = base, stem, numbers, end
+
+    def __len__(self) -> int:
+        return 1 + len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        places = range(len(self))[index]
+        return self._at(places) if isinstance(places, int) else [self._at(one) for one in places]
+
+    def __iter__(self) -> Iterator[str]:
+        yield self._base
+        for number in self._numbers:
+            yield f"{self._stem}{number}{self._end}"
+
+    def _at(self, place: int) -> str:
+        return f"{self._stem}{self._numbers[place - 1]}{self._end}" if place else self._base
+
+
+def candidates(base: str, first: int, last: int) -> Candidates:
+    """What `numbered` gives for the same arguments, one by one. Raises EvaluationError."""
     if not base.strip():
         raise EvaluationError("numbered() needs a base that is not blank; give another with coalesce() or choose()")
     if last - first >= MAX_NUMBERED:
@@ -29,7 +63,7 @@ def numbered(base: str, first: int, last: int) -> list[str]:
     name, at, domain = base.rpartition("@")
     stem, end = (name, at + domain) if at else (base, "")
     bounded(base + str(last))
-    return [base, *(f"{stem}{number}{end}" for number in range(first, last + 1))]
+    return Candidates(base, stem, range(first, last + 1), end)
 
 
 def unique_value(context: EvalContext, name: str, offer: Callable[[], Any]) -> str | None:
@@ -39,22 +73,27 @@ def unique_value(context: EvalContext, name: str, offer: Callable[[], Any]) -> s
     """
     if context.held is not None and (held := context.held(name)) is not None:
         return held
-    candidates = offer()
-    if candidates is None:
-        return None
-    if type(candidates) is not list:
-        raise EvaluationError(f"unique_value() takes a list of candidates, not {name_of(candidates)}")
-    for one in candidates:
-        if one is not None and type(one) is not str:
-            raise EvaluationError(
-                f"unique_value() draws text, not {name_of(one)}; convert the candidates with to_text()"
-            )
-    offered = tuple(dict.fromkeys(one for one in candidates if one is not None and one.strip()))
+    given = offer()
+    offered: Sequence[str] | None = given if type(given) is Candidates else _offered(given)
     if not offered:
         return None
     if context.draw is None:
         raise NeedsDraw(name, offered)
     return context.draw(name, offered)
+
+
+def _offered(given: Any) -> tuple[str, ...] | None:
+    """The texts of a list of candidates, each once. Raises EvaluationError for what is none."""
+    if given is None:
+        return None
+    if type(given) is not list:
+        raise EvaluationError(f"unique_value() takes a list of candidates, not {name_of(given)}")
+    for one in given:
+        if one is not None and type(one) is not str:
+            raise EvaluationError(
+                f"unique_value() draws text, not {name_of(one)}; convert the candidates with to_text()"
+            )
+    return tuple(dict.fromkeys(one for one in given if one is not None and one.strip()))
 
 
 @function("text", "integer", gives="integer*")

@@ -458,7 +458,10 @@ CREATE TABLE pending_export (
     kind           text COLLATE "C" NOT NULL,
     state          text COLLATE "C" NOT NULL,
     -- JSON as text, because nothing is looked up in it and binary JSON of many short lists is dear to make and to read.
+    -- Where they are single values to be set and nothing else has happened to them, an object of attributes and values.
     rows           json NOT NULL DEFAULT '[]',
+    -- Every row has been sent and no import has judged any since: stands above the states of the rows.
+    all_sent       boolean NOT NULL DEFAULT false,
     rule           text COLLATE "C" NOT NULL DEFAULT '',
     staged_run     bigint NOT NULL,
     config_version integer NOT NULL,

@@ -1,4 +1,5 @@
-SELECT jsonb_build_array(n.key, v.attr, v.op, t.key, v.raw, v.state, v.refuted)::text AS line
+SELECT jsonb_build_array(n.key, v.attr, v.op, t.key, v.raw,
+                         CASE WHEN e.all_sent THEN 'sent' ELSE v.state END, v.refuted)::text AS line
   FROM pe_value v
   JOIN pending_export e ON e.id = v.export_id
   JOIN cso_name n ON n.id = e.cso_id

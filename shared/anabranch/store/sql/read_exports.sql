@@ -1,4 +1,4 @@
-SELECT id, cso_id, type_id, system_id, mvo_id, kind, state, rows::text AS rows, rule, staged_run, config_version, staged_now,
+SELECT id, cso_id, type_id, system_id, mvo_id, kind, state, rows::text AS rows, all_sent, rule, staged_run, config_version, staged_now,
        seen_seq, sent_seq, waiting, attempts, not_before, failure, version
   FROM pending_export
  WHERE id = ANY($1::bigint[])

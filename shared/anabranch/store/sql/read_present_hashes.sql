@@ -1,12 +1,9 @@
--- The next $5 objects above $4, 24 bytes each: id and anchor hash.
-SELECT string_agg(int8send(id) || anchor_hash, ''::bytea) AS packed
-  FROM (SELECT id, anchor_hash
-          FROM cso
-         WHERE id > $4
-           AND type_id = $1
-           AND ($2::text IS NULL OR partition = $2)
-           AND change_seq <= $3
-           AND state = 'normal'
-           AND anchor_hash IS NOT NULL
-         ORDER BY id
-         LIMIT $5) AS present
+-- 24 bytes an object, id and anchor hash, in sixteen portions: one value could not hold those of a very large type.
+SELECT string_agg(int8send(id) || anchor_hash, ''::bytea)
+  FROM cso
+ WHERE type_id = $1
+   AND ($2::text IS NULL OR partition = $2)
+   AND change_seq <= $3
+   AND state = 'normal'
+   AND anchor_hash IS NOT NULL
+ GROUP BY get_byte(anchor_hash, 0) / 16

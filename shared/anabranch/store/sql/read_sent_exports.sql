@@ -1,6 +1,5 @@
--- What is needed to record that an export was carried out; `entangled` where it changes references to other objects.
-SELECT e.id, e.version, e.kind, e.rows::text,
-       EXISTS (SELECT FROM pe_value v WHERE v.export_id = e.id),
+-- What is needed to record that an export was carried out.
+SELECT e.id, e.version, e.kind, e.rows::text, e.all_sent,
        c.id, c.type_id, s.system_id, s.mvo_id, c.state, c.partition, c.anchor, c.anchor_hash, c.secondary, c.secondary_hash, c.doc,
        s.change_seq, s.link_version
   FROM pending_export e

@@ -1,15 +1,14 @@
--- By primary key alone: the index of unresolved references is believed to be empty and would be read for each of them.
--- Referring CSOs that were not due take a new number; those that are joined become due for references. They were locked.
-WITH resolvable AS (
-    @resolvable
-), resolved AS (
+-- By the place of the row, which is a look-up whatever the planner believes of the table's size; nobody moves a row of a
+-- CSO that is locked. Referring CSOs that were not due take a new number; those that are joined become due for
+-- references.
+WITH resolved AS (
     UPDATE cso_ref r
        SET target_cso_id = v.target_cso_id
-      FROM resolvable v
-     WHERE r.cso_id = v.cso_id AND r.attr = v.attr AND r.raw = v.raw
+      FROM (@resolvable) AS v
+     WHERE r.ctid = v.place
  RETURNING r.cso_id
 ), referring AS (
-    SELECT s.cso_id, s.change_seq <= s.synced_seq AS quiet
+    SELECT s.cso_id, s.change_seq <= s.synced_seq AS quiet, s.mvo_id IS NOT NULL AND NOT s.refs_due AS rests
       FROM cso_sync s
      WHERE s.cso_id IN (SELECT cso_id FROM resolved)
 ), touched AS (
@@ -27,6 +26,6 @@ WITH resolvable AS (
     UPDATE cso_sync s
        SET refs_due = true, link_version = s.link_version + 1
       FROM referring f
-     WHERE s.cso_id = f.cso_id AND NOT f.quiet AND s.mvo_id IS NOT NULL AND NOT s.refs_due
+     WHERE s.cso_id = f.cso_id AND f.rests AND NOT f.quiet
 )
 SELECT count(*) FROM resolved

@@ -1,9 +1,11 @@
+-- Most MVOs of a batch differ in their values only; the rest of what they become is given once for all that share it.
 WITH given AS MATERIALIZED (
-    SELECT *
-      FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::jsonb[], $5::jsonb[], $6::json[], $7::boolean[],
-                  $8::boolean[], $9::bigint[], $10::integer[], $11::timestamptz[], $12::boolean[])
-           AS u (id, state, delete_after, deletion, doc, provenance, evaluated, outbound_due, outbound_stamp,
-                 outbound_version, outbound_turns_at, touch)
+    SELECT u.id, u.doc, u.provenance, t.*
+      FROM unnest($1::bigint[], $2::jsonb[], $3::json[], $4::integer[]) AS u (id, doc, provenance, shared)
+      JOIN unnest($5::text[], $6::timestamptz[], $7::jsonb[], $8::boolean[], $9::boolean[], $10::bigint[],
+                  $11::integer[], $12::timestamptz[], $13::boolean[]) WITH ORDINALITY
+           AS t (state, delete_after, deletion, evaluated, outbound_due, outbound_stamp, outbound_version,
+                 outbound_turns_at, touch, number) ON t.number = u.shared
 ), wide AS (
     UPDATE mvo m
        SET state = u.state, delete_after = u.delete_after, deletion = u.deletion, doc = u.doc, provenance = u.provenance

@@ -25,8 +25,8 @@ def hash_command(output: str, place: Place) -> None:
     from anabranch.store.state_hash import StateHash, state_hash
 
     async def read() -> StateHash:
-        async with connected(place) as connection:
-            return await state_hash(connection)
+        async with connected(place) as connection, connected(place) as other:
+            return await state_hash(connection, other)
 
     found = run_async(read())
     record = {"overall": found.overall, "sections": found.sections}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from anabranch.store.postgres import PostgresStore
 
 EXECUTION: Final = "cycle"
-SETTINGS: Final = {"lease_seconds": "3", "sweep_seconds": "0.25", "idle_poll_seconds": "1", "concurrency": "2"}
+SETTINGS: Final = {"lease_seconds": "3", "sweep_seconds": "0.5", "idle_poll_seconds": "1", "concurrency": "2"}
 """Shorter than in earnest, so that a killed worker is missed within a demonstration's patience."""
 
 See = Callable[["ExecutionLine", list["RunDetail"], list[Look]], None]
@@ -195,12 +195,13 @@ class Stage:
         from anabranch.store.pool import connect
         from anabranch.store.state_hash import state_hash
 
-        connection = await connect(self.database_url, "demo-hash")
+        connections = [await connect(self.database_url, "demo-hash") for _ in range(2)]
         try:
-            found = await state_hash(connection)
+            found = await state_hash(*connections)
             return found.overall, found.sections
         finally:
-            await connection.close()
+            for one in connections:
+                await one.close()
 
 
 async def _details(store: PostgresStore, runs: list[RunLine], ended: dict[int, RunDetail]) -> list[RunDetail]:

@@ -1,0 +1,2 @@
+-- A snapshot's name is no parameter; the server makes it of hexadecimal digits and dashes.
+SET TRANSACTION SNAPSHOT '@snapshot'
