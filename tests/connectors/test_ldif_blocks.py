@@ -118,6 +118,7 @@ def _cut_with_care(data: bytes, offset: int = 0, line: int = 0) -> list[tuple[by
     return [(one.data, one.line, one.end, one.lines, one.oversized, one.whole_lines) for one in found]
 
 
+@settings(deadline=None)
 @given(_files(), _pieces, st.integers(1, 5), st.sampled_from((1, 100, 10_000)))
 def test_blocks_are_the_records_that_a_careful_cut_gives(data: bytes, piece: int, size: int, most: int) -> None:
     wanted = _cut_with_care(data)
@@ -204,7 +205,7 @@ class _OneByOne(LdifFileReader):
         blocks._careful_until = 1 << 60
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # it reads and writes files
 @given(
     _files(),
     st.integers(1, 6),
@@ -256,7 +257,7 @@ _regular = st.builds(
 )
 
 
-@settings(max_examples=400)
+@settings(deadline=None, max_examples=400)
 @given(st.lists(_regular, min_size=1, max_size=8), st.sampled_from((b"\n", b"\r\n")))
 def test_a_regular_record_says_on_the_short_way_what_it_says_on_the_long_one(
     records: list[list[bytes]], end: bytes
