@@ -14,13 +14,16 @@ Row = tuple[str, Hashable]
 def rows_concerned(tables: Tables, changes: Changes) -> list[Row]:
     """Every row `changes` will write to, in the order in which they are locked: MVOs, CSOs, pending exports, each by
     id, then the keys that must stay unique."""
-    gone_mvos, gone_csos = set(changes.gone_mvos), {*changes.gone_csos, *changes.joined_csos}
+    gone_mvos, gone_csos, joined = set(changes.gone_mvos), set(changes.gone_csos), set(changes.joined_csos)
     mvos = {*changes.expect_mvos, *(one.id for one in changes.mvos), *(one.id for one in changes.mvo_marks), *gone_mvos}
     mvos |= {key[0] for key, ref in tables.mvo_refs.items() if ref.target_mvo_id in gone_mvos}
     csos = {*changes.expect_csos, *(one.id for one in changes.csos), *(one.cso_id for one in changes.links)}
     csos |= {*changes.obsolete_csos, *changes.gone_csos}
     if gone_csos:
         csos |= {key[0] for key, ref in tables.cso_refs.items() if ref.target in gone_csos}
+    if joined:
+        referring = {key[0] for key, ref in tables.cso_refs.items() if ref.target in joined}
+        csos |= {one for one in referring if tables.csos[one].mvo_id is not None and not tables.csos[one].refs_due}
     if gone_mvos:
         csos |= {cso.id for cso in tables.csos.values() if cso.mvo_id in gone_mvos}
     exports = {
