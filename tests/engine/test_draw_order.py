@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.site import Site, a_configuration, a_mapping, a_rule, a_system, an_object_type, attributes
 
-from anabranch.engine.draw_order import EVERYBODY, Part, contests, family, in_parts
+from anabranch.engine.draw_order import EVERYBODY, contests, family
+from anabranch.engine.draw_parts import Part, in_parts
 from anabranch.engine.drawing import Drawing
 from anabranch.engine.expressions.functions_identity import candidates
 from anabranch.engine.keys import key_hash

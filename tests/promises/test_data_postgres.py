@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -180,6 +181,18 @@ async def test_what_is_due_or_failed_is_in_the_hash(pg_keeper: PgDataKeeper) -> 
     failed = await hash_of(pg_keeper)
     assert await hash_of_two(pg_keeper) == failed
     assert len({one.sections["open errors and due"] for one in (quiet, due, failed)}) == 3
+
+
+async def test_the_hash_is_that_of_the_lines_whatever_they_hold(pg_keeper: PgDataKeeper) -> None:
+    await a_state(pg_keeper, 0, 1)
+    odd = {"n": '\x01\x02\x7f " \\ \\. \n\r\t,;\u2028 é\U0001f600', "\x01": ["\\.", "", "\x02\x02"]}
+    await write(pg_keeper, Changes(csos=[a_cso_write(1, doc=odd)]))
+    found = await hash_of(pg_keeper)
+    async with pg_keeper.pool.acquire() as connection:
+        for section, digest in found.sections.items():
+            lines = await state_lines(connection, section)
+            assert digest == sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest(), section
+            assert lines or section == "open errors and due"
 
 
 async def test_lines_name_objects_as_people_do(pg_keeper: PgDataKeeper) -> None:

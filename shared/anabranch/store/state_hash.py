@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 _PREFETCH: Final = 5_000
+_REWRITTEN: Final = "hash_exports"
 _PARTS: Final = msgspec.json.Decoder(list[Any])
 SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "csos": ("hash_csos",),
@@ -72,10 +73,26 @@ async def _digest(connection: Connection, waiting: list[str], sections: dict[str
     while waiting:
         section = waiting.pop(0)
         digest = sha256()
-        async for line in _lines(connection, section):
-            digest.update(line.encode())
-            digest.update(b"\n")
+        for statement in SECTIONS[section]:
+            if statement == _REWRITTEN:
+                async for line in _rewritten(connection):
+                    digest.update(line.encode())
+                    digest.update(b"\n")
+            else:
+                await _stream(connection, statement, digest)
         sections[section] = digest.hexdigest()
+
+
+async def _stream(connection: Connection, statement: str, digest: Any) -> None:
+    """The lines go from the server into the hash as they come. Two characters that JSON never holds as they are stand
+    where CSV would quote and separate, so each line arrives as it is, with its end."""
+
+    async def take(data: bytes) -> None:
+        digest.update(data)
+
+    await connection.copy_from_query(
+        sql(statement), output=take, format="csv", delimiter="\x01", quote="\x02", encoding="utf8"
+    )
 
 
 async def state_lines(connection: Connection, section: str) -> list[str]:
@@ -86,8 +103,17 @@ async def state_lines(connection: Connection, section: str) -> list[str]:
 
 async def _lines(connection: Connection, section: str) -> AsyncIterator[str]:
     for statement in SECTIONS[section]:
-        async for row in connection.cursor(sql(statement), prefetch=_PREFETCH):
-            yield _with_sorted_rows(row[0]) if statement == "hash_exports" else row[0]
+        if statement == _REWRITTEN:
+            async for line in _rewritten(connection):
+                yield line
+        else:
+            async for row in connection.cursor(sql(statement), prefetch=_PREFETCH):
+                yield row[0]
+
+
+async def _rewritten(connection: Connection) -> AsyncIterator[str]:
+    async for row in connection.cursor(sql(_REWRITTEN), prefetch=_PREFETCH):
+        yield _with_sorted_rows(row[0])
 
 
 def _with_sorted_rows(line: str) -> str:

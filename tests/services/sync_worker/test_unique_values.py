@@ -14,7 +14,8 @@ from tests.services.conftest import memory_world
 from tests.services.driver import World
 from tests.services.organisation import flow, text
 
-from anabranch.engine.draw_order import EVERYBODY, Part, in_parts
+from anabranch.engine.draw_order import EVERYBODY
+from anabranch.engine.draw_parts import Part, in_parts
 from anabranch.model.enums import JoinType
 from anabranch.sync_worker import reserving
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from anabranch.engine.draw_order import in_parts
+from anabranch.engine.draw_parts import in_parts
 from anabranch.engine.drawing import Drawing, Need
 from anabranch.engine.expressions import NeedsDraw
 from anabranch.engine.keys import key_hash
