@@ -1,4 +1,4 @@
-SELECT jsonb_build_array(n.key, m.key, s.join_type, s.join_rule)::text AS line
+SELECT json_build_array(n.key, m.key, s.join_type, s.join_rule)::text AS line
   FROM cso_sync s
   JOIN cso_name n ON n.id = s.cso_id
   JOIN mvo_name m ON m.id = s.mvo_id
