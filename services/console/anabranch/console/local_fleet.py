@@ -64,6 +64,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         kept |= {_PREFIX + name.upper(): value for name, value in (told | self.settings).items()}
         for single in ("HEALTH_PORT", "ALIVE_FILE"):  # several processes of one machine cannot share one
             kept.pop(_PREFIX + single, None)
+        # Nothing here multiplies matrices: the threads numpy would start for that cost a tenth of a second a process.
+        kept.setdefault("OPENBLAS_NUM_THREADS", "1")
         return kept | {"PYTHONPATH": _import_path(ours), "PYTHONUNBUFFERED": "1"}
 
 
