@@ -1,7 +1,7 @@
 """Whole databases: a copy to try something on, and how much has been written to one.
 
 A copy is made by the server itself, page by page, which is quick and exact, and possible only while nobody is connected
-to the original.
+to the original: whoever is gets cut off.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 async def copy_database(url: str, name: str) -> str:
     """A new database `name` on the same server holds everything the one of `url` holds; its address.
 
-    Raises Permanent while somebody else is connected to the original, or when the name is taken.
+    Everybody else who is connected to the original is cut off first, as by a restart of the server. Raises Permanent when
+    somebody is back before the copy has begun, and when the name is taken.
     """
     connection = await connect(url, "copy")
     try:
         with translated("copy the database"):
             statement = await connection.fetchval(sql("write_copy_statement"), name)
+            await connection.execute(sql("cut_off_others"))
             await connection.execute(statement)
     except (asyncpg.ObjectInUseError, asyncpg.DuplicateDatabaseError) as error:
         raise Permanent(f"the database cannot be copied to {name!r}: {error}") from error

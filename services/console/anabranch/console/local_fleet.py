@@ -14,7 +14,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -193,6 +194,18 @@ class LocalFleet:
             self._wait_gone(member, 10.0)
             self._forget(member)
         return member
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """No process of the fleet runs inside the block; one that was frozen longer than a lease has lost its batch."""
+        members = self.running()
+        for member in members:
+            member.identity.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for member in members:
+                member.identity.signal(signal.SIGCONT)
 
     def remove(self, name: str, *, drain_seconds: float = DRAIN_SECONDS) -> None:
         """The process has finished what it had in hand and is gone."""

@@ -119,8 +119,8 @@ class _Story:
             self._showing.title("Cycle 1: everything is new")
             self._cycle("1, everything new")
             second = self._second_week(first)
-        copy = self._copy()
-        with self._stage.fleet(sync_workers=2) as fleet:
+            with fleet.frozen():
+                copy = self._copy()
             with copy.fleet(sync_workers=1) as other:
                 asyncio.run(self._stage.cut_syncs(SMALL_BATCH))
                 third, week = self._week(second, 3, new_phones=0.08)
@@ -157,7 +157,8 @@ class _Story:
         return second
 
     def _copy(self) -> Stage:
-        """A second stage with the same database and files, made while no fleet is connected."""
+        """A second stage with the same database and files, made while the fleet stands still. Its connections are cut
+        off, as if PostgreSQL had been restarted; it goes on as it would after that."""
         from anabranch.store.databases import copy_database
 
         url = asyncio.run(copy_database(self._stage.database_url, "undisturbed"))
