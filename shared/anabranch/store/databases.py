@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 async def copy_database(url: str, name: str) -> str:
     """A new database `name` on the same server holds everything the one of `url` holds; its address.
 
-    Everybody else who is connected to the original is cut off first, as by a restart of the server. Raises Permanent when
-    somebody is back before the copy has begun, and when the name is taken.
+    Everybody else who is connected to the original is cut off first, as by a restart of the server. Raises Permanent
+    when somebody is back before the copy has begun, and when the name is taken.
     """
     connection = await connect(url, "copy")
     try:
