@@ -26,6 +26,8 @@ from anabranch.console.local_fleet import LocalFleet
 from anabranch.runtime.local_servers import LocalServers
 from anabranch.telemetry.setup import where_traces_go
 
+StateHash = tuple[str, dict[str, str]]
+"""The hash over a whole state, and those of its sections."""
 _SERVERS: Final = ".anabranch"
 SMALL_BATCH: Final = 250
 """What a sync batch of the third week holds: few enough objects that there are batches to die over."""
@@ -60,7 +62,7 @@ def play(wish: Wish, showing: Showing) -> None:
     begun = time.monotonic()
     directory = _fresh(wish.directory)
     showing.say(f"{wish.people:,} people, seed {wish.seed}, in {directory}")
-    servers = LocalServers(directory / _SERVERS, durable=False)
+    servers = LocalServers(directory / _SERVERS, durable=False, purge=not wish.keep)
     logs = directory / _SERVERS / "logs"
     try:
         with servers:
@@ -128,8 +130,8 @@ class _Story:
                     self._write(stage, third)
                 for one in (fleet, other):
                     one.wait_ready()
-                self._third_week(fleet, copy, week)
-            self._compare(copy)
+                theirs = self._third_week(fleet, copy, week)
+            self._compare(copy, theirs)
             self._fourth_week()
 
     def _write(self, stage: Stage, organisation: Organisation) -> None:
@@ -172,9 +174,9 @@ class _Story:
         self._stage.copy_files_to(copy)
         return copy
 
-    def _third_week(self, fleet: LocalFleet, copy: Stage, week: Week) -> None:
+    def _third_week(self, fleet: LocalFleet, copy: Stage, week: Week) -> StateHash:
         self._showing.title(f"Cycle 3: {told(week)}; and a sync worker is killed in the middle of a batch")
-        result, killing, undisturbed = asyncio.run(self._both(fleet, copy))
+        result, killing, undisturbed, theirs = asyncio.run(self._both(fleet, copy))
         self._keep("3, a worker killed", result)
         self._showing.say(
             f"  {killing.worker} was killed with batch {killing.batch} (step {killing.step}, "
@@ -185,9 +187,11 @@ class _Story:
             f"worker and larger batches, in {undisturbed.seconds:.1f} s:"
         )
         self._traces.append(("3, undisturbed", undisturbed.trace_id))
+        return theirs
 
-    async def _both(self, fleet: LocalFleet, copy: Stage) -> tuple[CycleResult, Killing, CycleResult]:
-        """The week in which a worker is killed, and the undisturbed one, both seen from the same instant."""
+    async def _both(self, fleet: LocalFleet, copy: Stage) -> tuple[CycleResult, Killing, CycleResult, StateHash]:
+        """The week in which a worker is killed, and the undisturbed one, both seen from the same instant; and the state
+        in which the undisturbed one ended."""
         from anabranch.store.inspection import Inspection
         from anabranch.store.pool import connect
 
@@ -195,7 +199,7 @@ class _Story:
         ended = asyncio.Event()
         connection = await connect(self._stage.database_url, "demo-killer")
         killer = asyncio.create_task(kill_in_work(fleet, Inspection(connection), ended))
-        undisturbed = asyncio.create_task(copy.play(lambda *_: None, now))
+        undisturbed = asyncio.create_task(_played(copy, now))
         try:
             with self._showing.watch() as watching:
                 result = await self._stage.play(watching.see, now)
@@ -203,15 +207,15 @@ class _Story:
             killing = await killer
             if killing is None:
                 raise DemoFailed("no sync worker could be caught with a batch in its hands; try more --people")
-            return result, killing, await undisturbed
+            return result, killing, *(await undisturbed)
         finally:
             ended.set()
             undisturbed.cancel()
             await asyncio.gather(killer, undisturbed, return_exceptions=True)
             await connection.close()
 
-    def _compare(self, copy: Stage) -> None:
-        mine, theirs = asyncio.run(_hashes(self._stage, copy))
+    def _compare(self, copy: Stage, theirs: StateHash) -> None:
+        mine = asyncio.run(self._stage.state_hash())
         files, copied = self._stage.file_hash(), copy.file_hash()
         if mine != theirs:
             differing = [name for name, digest in mine[1].items() if theirs[1].get(name) != digest]
@@ -267,8 +271,10 @@ class _Story:
             say(f"  {command} config validate {_relative(configuration_directory())}")
 
 
-async def _hashes(*stages: Stage) -> list[tuple[str, dict[str, str]]]:
-    return list(await asyncio.gather(*(stage.state_hash() for stage in stages)))
+async def _played(stage: Stage, now: datetime) -> tuple[CycleResult, StateHash]:
+    """A cycle that nobody watches, and the state it ended in."""
+    result = await stage.play(lambda *_: None, now)
+    return result, await stage.state_hash()
 
 
 def written_line(name: str, result: CycleResult) -> str:
