@@ -1,11 +1,14 @@
-"""What has been written to a database since a moment, read from its rows."""
+"""Copies of whole databases, and what has been written to one since a moment."""
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from anabranch.store.databases import mark, written_since
+from anabranch.model.errors import Permanent
+from anabranch.store.databases import copy_database, mark, written_since
 
 
 async def _execute(url: str, *statements: str) -> None:
@@ -46,3 +49,21 @@ async def test_what_was_written_before_the_moment_does_not_count_though_its_rows
     moment = await mark(database)
     await _execute(database, "VACUUM (FREEZE) system")
     assert await written_since(database, moment) == {}
+
+
+async def test_a_copy_holds_what_the_original_holds_and_cuts_off_who_is_connected(database: str) -> None:
+    await _execute(database, _SYSTEMS)
+    other = await asyncpg.connect(database)
+    name = f"{urlsplit(database).path.removeprefix('/')}_copy"
+    copy = await copy_database(database, name)
+    try:
+        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError)):
+            await other.fetchval("SELECT 1")
+        assert urlsplit(copy).path == f"/{name}"
+        connection = await asyncpg.connect(copy)
+        assert [row[0] for row in await connection.fetch("SELECT key FROM system ORDER BY key")] == ["a", "b", "c"]
+        await connection.close()
+        with pytest.raises(Permanent, match=name):
+            await copy_database(database, name)
+    finally:
+        await _execute(database, f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import msgspec
 import pytest
 
 from anabranch.console.local_fleet import FleetError, LocalFleet, Service, Surroundings
 from anabranch.runtime.server_process import ProcessIdentity, wait_until
+from anabranch.store.databases import copy_database
 
 OWNER = """
 import sys
@@ -59,6 +63,41 @@ def test_a_killed_worker_can_be_replaced_and_a_drained_one_is_gone(fleet: LocalF
     fleet.wait_ready()
     assert not killed.is_running()
     assert [member.pid for member in fleet.running(Service.SYNC)] == [replaced.pid]
+
+
+def test_a_fleet_that_stood_still_while_its_database_was_copied_works_on(
+    fleet: LocalFleet, surroundings: Surroundings
+) -> None:
+    members = fleet.add(Service.SCHEDULER) + fleet.add(Service.SYNC)
+    fleet.wait_ready()
+    name = f"{urlsplit(surroundings.database_url).path.removeprefix('/')}_still"
+    with fleet.frozen():
+        assert wait_until(lambda: all(_is_stopped(member.pid) for member in members), 10)
+        asyncio.run(copy_database(surroundings.database_url, name))
+        copied = _asked(surroundings.database_url, "SELECT clock_timestamp()")
+    try:
+        beating = "SELECT count(*) FROM worker WHERE last_beat > $1 AND state = 'running'"
+        assert wait_until(lambda: _asked(surroundings.database_url, beating, copied) == len(members), 30)
+        assert [member.is_running() for member in members] == [True, True]
+    finally:
+        _asked(surroundings.database_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _is_stopped(pid: int) -> bool:
+    """Where the kernel tells: elsewhere it is believed."""
+    stat = Path(f"/proc/{pid}/stat")
+    return not Path("/proc/self/stat").exists() or stat.read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def _asked(url: str, query: str, *arguments: object) -> object:
+    async def ask() -> object:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(query, *arguments)
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
 
 
 def test_a_drained_worker_says_that_it_has_ended(fleet: LocalFleet) -> None:
