@@ -62,7 +62,7 @@ def build() -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*pip, "--require-hashes", "--requirement", str(LOCK_FILE)])
     run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
-    # A demonstration starts twenty processes; where Python is told to keep no bytecode, each would compile everything.
+    # A demonstration starts ten processes; where Python is told to keep no bytecode, each would compile everything.
     run([str(python), "-m", "compileall", "-q", "shared", "services"])
     UNFINISHED.unlink()
     STAMP.write_text(wanted_stamp(), encoding="utf-8")

@@ -34,7 +34,9 @@ async def copy_database(url: str, name: str) -> str:
             await connection.execute(sql("cut_off_others"))
             await connection.execute(statement)
     except (asyncpg.ObjectInUseError, asyncpg.DuplicateDatabaseError) as error:
-        raise Permanent(f"the database cannot be copied to {name!r}: {error}") from error
+        raise Permanent(
+            f"the database cannot be copied to {name!r}: {error}; stop who is connected, or choose a name that is free"
+        ) from error
     finally:
         await connection.close()
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -121,14 +121,20 @@ async def test_a_file_replaced_between_two_pages_is_read_again_from_its_beginnin
     assert sorted(await stored(world)) == ["p3", "p4", "p5", "p6", "p7"]
 
 
-@pytest.mark.behaviour("IMP-2", "IMP-3")
-async def test_a_file_replaced_after_pages_without_a_change_is_counted_once(any_world: World) -> None:
-    world = any_world
+async def _thirty_pages(world: World) -> list[str]:
+    """The rows of thirty people who are there already, and of whom a page holds one."""
     world.plan["run-profiles"]["import"]["page-size"] = 1
     await world.apply()
     everybody = [f"p{n},Ann" for n in range(10, 40)]
     world.people(*everybody)
     await world.run("import")
+    return everybody
+
+
+@pytest.mark.behaviour("IMP-2", "IMP-3")
+async def test_a_file_replaced_after_pages_without_a_change_is_counted_once(any_world: World) -> None:
+    world = any_world
+    everybody = await _thirty_pages(world)
     world.changing(1, lambda: world.people(*everybody[5:], "p40,Eve"))
     ran = await world.one("import")
     assert (ran.totals["read"], ran.totals["unchanged"], ran.totals["added"]) == (26, 25, 1)
@@ -138,11 +144,7 @@ async def test_a_file_replaced_after_pages_without_a_change_is_counted_once(any_
 @pytest.mark.behaviour("IMP-2", "IMP-3")
 async def test_a_read_broken_off_among_pages_without_a_change_is_taken_up_again(any_world: World) -> None:
     world = any_world
-    world.plan["run-profiles"]["import"]["page-size"] = 1
-    await world.apply()
-    everybody = [f"p{n},Ann" for n in range(10, 40)]
-    world.people(*everybody)
-    await world.run("import")
+    everybody = await _thirty_pages(world)
     world.people(*everybody[1:], "p40,Eve")
 
     def break_off() -> None:

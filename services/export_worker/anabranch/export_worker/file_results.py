@@ -140,9 +140,8 @@ async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Id
             whole.append(one)
         else:
             others.append(one.export)
-    referring = [
-        one.id for one in whole if one.naming and one.anchor_hash is not None
-    ]  # a new object refers to nothing
+    # An object that was never sent refers to nothing yet.
+    referring = [one.id for one in whole if one.naming and one.anchor_hash is not None]
     return _Loaded(
         whole,
         await refs_by_cso(reader, referring) if referring else {},

@@ -2,8 +2,8 @@
 
 One partition is one batch. Each page commits its staged rows together with its resume token, so a lost worker costs two
 pages at most; an unchanged object costs neither a row written nor a row touched. Pages in which nothing has changed are
-cheap to read again, so a few of them share a commit. A source that changed while it was read is read again from its
-beginning, and what the broken read had staged is discarded.
+cheap to read again, so up to eight of them share a commit. A source that changed while it was read is read again from
+its beginning, and what the broken read had staged is discarded.
 """
 
 from __future__ import annotations
