@@ -163,12 +163,14 @@ class LocalFleet:
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Every process has told the database that it works. Raises FleetError with the end of a log otherwise."""
-        asyncio.run(self._ready(time.monotonic() + seconds))
+        asyncio.run(self.ready(seconds))
 
-    async def _ready(self, deadline: float) -> None:
+    async def ready(self, seconds: float = READY_SECONDS) -> None:
+        """`wait_ready`, for a caller that does something else meanwhile."""
         from anabranch.store.overview import Overview
         from anabranch.store.pool import connect
 
+        deadline = time.monotonic() + seconds
         connection = await connect(self._surroundings.database_url, "fleet")
         try:
             overview = Overview(connection)

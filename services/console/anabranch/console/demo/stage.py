@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from anabranch.store.postgres import PostgresStore
 
 EXECUTION: Final = "cycle"
-SETTINGS: Final = {"lease_seconds": "3", "sweep_seconds": "0.5", "idle_poll_seconds": "1", "concurrency": "2"}
+SETTINGS: Final = {"lease_seconds": "2", "sweep_seconds": "0.5", "idle_poll_seconds": "1", "concurrency": "2"}
 """Shorter than in earnest, so that a killed worker is missed within a demonstration's patience."""
 
 See = Callable[["ExecutionLine", list["RunDetail"], list[Look]], None]
@@ -90,19 +90,21 @@ class Stage:
     def out(self) -> Path:
         return self.directory / "out"
 
-    def fleet(self, *, sync_workers: int) -> LocalFleet:
-        """A fleet of this stage that has been started: one scheduler, one import and one export worker, and so many
-        sync workers. Before they are ready there is time for something else; `wait_ready` comes after it."""
-        fleet = LocalFleet(self.directory, self.surroundings, logs=self._logs)
-        try:
+    @contextmanager
+    def fleet(self) -> Iterator[LocalFleet]:
+        """A scheduler and an import worker of this stage have been started: a cycle begins with them. `reinforce` comes
+        next; before they are ready there is time for something else."""
+        with LocalFleet(self.directory, self.surroundings, logs=self._logs) as fleet:
             fleet.add(Service.SCHEDULER)
             fleet.add(Service.IMPORT)
-            fleet.add(Service.SYNC, sync_workers)
-            fleet.add(Service.EXPORT)
-        except BaseException:
-            fleet.stop(drain_seconds=2.0)
-            raise
-        return fleet
+            yield fleet
+
+    @staticmethod
+    def reinforce(fleet: LocalFleet, *, sync_workers: int) -> None:
+        """Those who began are ready; so many sync workers and one export worker join them while they work."""
+        fleet.wait_ready()
+        fleet.add(Service.SYNC, sync_workers)
+        fleet.add(Service.EXPORT)
 
     async def prepare(self) -> int:
         """The database has its tables and the example configuration; the number of its revision."""

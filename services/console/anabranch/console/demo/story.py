@@ -12,9 +12,10 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -26,6 +27,7 @@ from anabranch.console.local_fleet import LocalFleet
 from anabranch.runtime.local_servers import LocalServers
 from anabranch.telemetry.setup import where_traces_go
 
+T = TypeVar("T")
 StateHash = tuple[str, dict[str, str]]
 """The hash over a whole state, and those of its sections."""
 _SERVERS: Final = ".anabranch"
@@ -114,37 +116,35 @@ class _Story:
         self._stage.out.mkdir()
         version = asyncio.run(self._stage.prepare())
         self._showing.say(f"configuration revision {version}; fleet: 1 scheduler, 1 import, 2 sync, 1 export worker")
-        with self._stage.fleet(sync_workers=2) as fleet:
+        with self._stage.fleet() as fleet:
             first = found(self._wish.people, self._wish.seed)
-            self._write(self._stage, first)
-            fleet.wait_ready()
+            self._write(first)
+            self._stage.reinforce(fleet, sync_workers=2)
             self._showing.title("Cycle 1: everything is new")
-            self._cycle("1, everything new")
+            self._cycle("1, everything new", fleet.ready())
             second = self._second_week(first)
             with fleet.frozen():
-                copy = self._copy()
-            with copy.fleet(sync_workers=1) as other:
+                copy, week = asyncio.run(self._copy(second))
+            with copy.fleet() as other:
                 asyncio.run(self._stage.cut_syncs(SMALL_BATCH))
-                third, week = self._week(second, 3, new_phones=0.08)
-                for stage in (self._stage, copy):
-                    self._write(stage, third)
-                for one in (fleet, other):
-                    one.wait_ready()
-                theirs = self._third_week(fleet, copy, week)
-            self._compare(copy, theirs)
-            self._fourth_week()
+                fleet.wait_ready()
+                copy.reinforce(other, sync_workers=1)
+                theirs = self._third_week(fleet, copy, other, week)
+                mine = self._fourth_week(other)
+            self._compare(mine, copy, theirs)
 
-    def _write(self, stage: Stage, organisation: Organisation) -> None:
-        write(organisation, stage.data)
+    def _write(self, organisation: Organisation) -> None:
+        write(organisation, self._stage.data)
 
     def _week(self, before: Organisation, number: int, *, new_phones: float = 0.0) -> tuple[Organisation, Week]:
         return next_week(before, self._wish.seed, number, new_phones=new_phones)
 
-    def _cycle(self, name: str, now: datetime | None = None) -> CycleResult:
+    def _cycle(self, name: str, *meanwhile: Awaitable[Any]) -> list[Any]:
+        """A cycle has been played and shown; what was awaited `meanwhile`. A fault of either ends the other."""
         with self._showing.watch() as watching:
-            result = asyncio.run(self._stage.play(watching.see, now))
+            result, others = asyncio.run(together(self._stage.play(watching.see), *meanwhile))
         self._keep(name, result)
-        return result
+        return others
 
     def _keep(self, name: str, result: CycleResult) -> None:
         self._showing.table(result)
@@ -153,17 +153,19 @@ class _Story:
 
     def _second_week(self, first: Organisation) -> Organisation:
         second, week = self._week(first, 2)
-        self._write(self._stage, second)
+        self._write(second)
         self._showing.title(f"Cycle 2: {told(week)}")
         self._cycle("2, people come and go")
         return second
 
-    def _copy(self) -> Stage:
-        """A second stage with the same database and files, made while the fleet stands still. Its connections are cut
-        off, as if PostgreSQL had been restarted; it goes on as it would after that."""
+    async def _copy(self, second: Organisation) -> tuple[Stage, Week]:
+        """A second stage with the same database and files, the third week's among them, made while the fleet stands
+        still. Its connections are cut off, as if PostgreSQL had been restarted; it goes on as it would after that."""
         from anabranch.store.databases import copy_database
 
-        url = asyncio.run(copy_database(self._stage.database_url, "undisturbed"))
+        url, week = await asyncio.gather(
+            copy_database(self._stage.database_url, "undisturbed"), asyncio.to_thread(self._prepare_third, second)
+        )
         copy = Stage(
             self._directory / "undisturbed",
             url,
@@ -172,11 +174,16 @@ class _Story:
             logs=self._logs / "undisturbed",
         )
         self._stage.copy_files_to(copy)
-        return copy
+        return copy, week
 
-    def _third_week(self, fleet: LocalFleet, copy: Stage, week: Week) -> StateHash:
+    def _prepare_third(self, second: Organisation) -> Week:
+        third, week = self._week(second, 3, new_phones=0.08)
+        self._write(third)
+        return week
+
+    def _third_week(self, fleet: LocalFleet, copy: Stage, other: LocalFleet, week: Week) -> StateHash:
         self._showing.title(f"Cycle 3: {told(week)}; and a sync worker is killed in the middle of a batch")
-        result, killing, undisturbed, theirs = asyncio.run(self._both(fleet, copy))
+        result, killing, undisturbed, theirs = asyncio.run(self._both(fleet, copy, other))
         self._keep("3, a worker killed", result)
         self._showing.say(
             f"  {killing.worker} was killed with batch {killing.batch} (step {killing.step}, "
@@ -184,12 +191,14 @@ class _Story:
         )
         self._showing.say(
             "  meanwhile the same week went undisturbed over a copy made before it, with a fleet of its own, one sync "
-            f"worker and larger batches, in {undisturbed.seconds:.1f} s:"
+            f"worker and larger batches, in {undisturbed.seconds:.1f} s; the two are compared below"
         )
         self._traces.append(("3, undisturbed", undisturbed.trace_id))
         return theirs
 
-    async def _both(self, fleet: LocalFleet, copy: Stage) -> tuple[CycleResult, Killing, CycleResult, StateHash]:
+    async def _both(
+        self, fleet: LocalFleet, copy: Stage, other: LocalFleet
+    ) -> tuple[CycleResult, Killing, CycleResult, StateHash]:
         """The week in which a worker is killed, and the undisturbed one, both seen from the same instant; and the state
         in which the undisturbed one ended."""
         from anabranch.store.inspection import Inspection
@@ -199,7 +208,7 @@ class _Story:
         ended = asyncio.Event()
         connection = await connect(self._stage.database_url, "demo-killer")
         killer = asyncio.create_task(kill_in_work(fleet, Inspection(connection), ended))
-        undisturbed = asyncio.create_task(_played(copy, now))
+        undisturbed = asyncio.create_task(together(_played(copy, now), other.ready()))
         try:
             with self._showing.watch() as watching:
                 result = await self._stage.play(watching.see, now)
@@ -207,33 +216,21 @@ class _Story:
             killing = await killer
             if killing is None:
                 raise DemoFailed("no sync worker could be caught with a batch in its hands; try more --people")
-            return result, killing, *(await undisturbed)
+            return result, killing, *(await undisturbed)[0]
         finally:
             ended.set()
             undisturbed.cancel()
             await asyncio.gather(killer, undisturbed, return_exceptions=True)
             await connection.close()
 
-    def _compare(self, copy: Stage, theirs: StateHash) -> None:
-        mine = asyncio.run(self._stage.state_hash())
-        files, copied = self._stage.file_hash(), copy.file_hash()
-        if mine != theirs:
-            differing = [name for name, digest in mine[1].items() if theirs[1].get(name) != digest]
-            raise DemoFailed(f"the state after the kill differs from the undisturbed one in: {', '.join(differing)}")
-        if files != copied:
-            raise DemoFailed(f"the target files differ from the undisturbed ones: {files} and {copied}")
-        self._showing.say(f"  state hash, disturbed     {mine[0]}")
-        self._showing.say(f"  state hash, undisturbed   {theirs[0]}   equal")
-        for name, digest in files.items():
-            self._showing.say(f"  {name:<25} {digest}   equal")
-
-    def _fourth_week(self) -> None:
+    def _fourth_week(self, other: LocalFleet) -> StateHash:
+        """The state before the week, which is also the one after it; meanwhile the copy's fleet goes home."""
         from anabranch.store.databases import mark, written_since
 
         self._showing.title("Cycle 4: nothing has changed")
         moment = asyncio.run(mark(self._stage.database_url))
         files = {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in self._stage.target_files()}
-        self._cycle("4, nothing new")
+        state, _ = self._cycle("4, nothing new", self._stage.state_hash(), asyncio.to_thread(other.stop))
         written = asyncio.run(written_since(self._stage.database_url, moment))
         touched = {name: count for name, count in written.items() if name not in _BOOKKEEPING}
         changed = [file.name for file, seen in files.items() if (file.stat().st_mtime_ns, file.stat().st_ino) != seen]
@@ -243,6 +240,21 @@ class _Story:
             raise DemoFailed(f"a week without changes wrote {', '.join(changed)}")
         self._showing.say("  rows written to connector spaces, metaverse, pending exports and history: 0")
         self._showing.say("  so the state is what it was; target files: untouched")
+        found_state: StateHash = state
+        return found_state
+
+    def _compare(self, mine: StateHash, copy: Stage, theirs: StateHash) -> None:
+        files, copied = self._stage.file_hash(), copy.file_hash()
+        if mine != theirs:
+            differing = [name for name, digest in mine[1].items() if theirs[1].get(name) != digest]
+            raise DemoFailed(f"the state after the kill differs from the undisturbed one in: {', '.join(differing)}")
+        if files != copied:
+            raise DemoFailed(f"the target files differ from the undisturbed ones: {files} and {copied}")
+        self._showing.title("The week in which a worker was killed, and the same week undisturbed")
+        self._showing.say(f"  state hash, disturbed     {mine[0]}")
+        self._showing.say(f"  state hash, undisturbed   {theirs[0]}   equal")
+        for name, digest in files.items():
+            self._showing.say(f"  {name:<25} {digest}   equal")
 
     def sum_up(self, seconds: float, traces: str | None) -> None:
         say, here = self._showing.say, _relative(self._directory)
@@ -269,6 +281,19 @@ class _Story:
         else:
             say(f"  {command} demo --keep   keeps the database, to look at with `anabranch up`")
             say(f"  {command} config validate {_relative(configuration_directory())}")
+
+
+async def together(work: Awaitable[T], *others: Awaitable[Any]) -> tuple[T, list[Any]]:
+    """What the work gives, and the others; the first fault of one ends the rest."""
+    tasks = [asyncio.ensure_future(one) for one in others]
+    first = asyncio.ensure_future(work)
+    try:
+        await asyncio.gather(first, *tasks)
+        return first.result(), [one.result() for one in tasks]
+    finally:
+        for one in (first, *tasks):
+            one.cancel()
+        await asyncio.gather(first, *tasks, return_exceptions=True)
 
 
 async def _played(stage: Stage, now: datetime) -> tuple[CycleResult, StateHash]:
