@@ -103,7 +103,7 @@ _BATCH: Final = (Stage.CLAIMED, Stage.WRITING, Stage.FINISHED, Stage.COMMITTED)
 PASSES: Final = {
     "import:*": (90, 36),
     "sync:*": (110, 48),
-    "export:*": (22, 18),
+    "export:*": (27, 23),
     "import:import": (7, 7),
     "import:apply.propose": (3, 3),
     "import:apply.settle": (45, 11),
@@ -126,6 +126,7 @@ PASSES: Final = {
     "sync:outbound": (28, 7),
     "export:assess": (3, 3),
     "export:export": (15, 7),
+    "export:export.record": (5, 5),
     "export:references": (3, 3),
     "export:deletes": (3, 4),
     "export:retries": (3, 3),

@@ -28,14 +28,14 @@ def test_defaults_need_the_two_servers_only() -> None:
     settings = load_settings(ServiceSettings, environ=NEEDED)
     assert (settings.lease_seconds, settings.drain_seconds) == (6.0, 45.0)
     assert settings.redis_cache_url == settings.redis_url
-    assert (settings.publish_window, settings.concurrency, settings.lookup_cache) == (1000, 1, True)
+    assert (settings.publish_window, settings.concurrency, settings.lookup_cache) == (1000, 2, True)
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("s.toml", "concurrency = 2\nhealth-port = 1\ndrain_seconds = 1\n"),
-        ("s.yaml", "concurrency: 2\nhealth-port: 1\ndrain_seconds: 1\n"),
+        ("s.toml", "concurrency = 3\nhealth-port = 1\ndrain_seconds = 1\n"),
+        ("s.yaml", "concurrency: 3\nhealth-port: 1\ndrain_seconds: 1\n"),
     ],
 )
 def test_a_file_yields_to_the_environment_and_that_to_flags(tmp_path: Path, name: str, text: str) -> None:
@@ -45,7 +45,7 @@ def test_a_file_yields_to_the_environment_and_that_to_flags(tmp_path: Path, name
     settings = load_settings(
         ServiceSettings, file=file, environ=environ, flags={"drain_seconds": 3.0, "log_level": None}
     )
-    assert (settings.concurrency, settings.health_port, settings.drain_seconds) == (2, 2, 3.0)
+    assert (settings.concurrency, settings.health_port, settings.drain_seconds) == (3, 2, 3.0)
     assert settings.log_level == "info"
 
 

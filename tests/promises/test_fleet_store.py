@@ -22,6 +22,7 @@ from anabranch.model.enums import FailedReason, RunKind, RunState, WorkerKind
 from anabranch.model.errors import ClaimLost
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import ClaimId, WorkerId
+from anabranch.protocol.steps import ordinal_of
 from anabranch.store.port import Store
 
 IMPORT, SYNC, EXPORT = WorkerKind.IMPORT, WorkerKind.SYNC, WorkerKind.EXPORT
@@ -145,6 +146,17 @@ async def test_a_system_takes_no_more_calls_than_it_allows(keeper: FleetKeeper, 
     assert await try_claim(store, EXPORT, type(first.batch)(first.batch + 1)) is None
     await end(store, first)
     assert await try_claim(store, EXPORT) is not None
+
+
+@pytest.mark.behaviour("EXP-20")
+async def test_recording_what_a_call_did_is_no_call(store: Store) -> None:
+    run = await start(store, "hr-export")
+    for ordinal in range(1, ordinal_of(RunKind.EXPORT, "export.record")):
+        await pass_step(store, run, ordinal, EXPORT)
+    await plan(store, await take(store, EXPORT), 3)
+    hints = await store.due_hints(0, {EXPORT: 100}, 30.0)
+    held = [await take(store, EXPORT), await take(store, EXPORT, hints[-1].batch)]
+    assert (len(hints), [(one.role, one.system_key) for one in held]) == (3, [("record", "hr")] * 2)
 
 
 async def test_an_expired_call_keeps_its_place_for_whoever_takes_it_over(keeper: FleetKeeper, store: Store) -> None:

@@ -345,6 +345,15 @@ class Cancelled(History):
 
     always = "cancels"
 
+    @precondition(lambda self: self.world.run.state is RunState.CANCELLING)
+    @rule(data=st.data(), times=st.integers(1, 8))
+    def beat_on(self, data: st.DataObject, times: int) -> None:
+        """A holder renews its lease again and again, as if nobody had cancelled."""
+        if held := self.holder(data):
+            for _ in range(times):
+                self.world.now += timedelta(seconds=5)
+                self.world.beat(held)
+
 
 def _play(examples: int, histories: type[History] = History, **more: Any) -> None:
     run_state_machine_as_test(

@@ -58,7 +58,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, _number("How many hints may wait in a stream before no more are published.", 1, 1_000_000)
     ] = 1000
     republish_seconds: Annotated[float, _number("When a hint nobody took is published again.", 0.2, 86400)] = 30.0
-    concurrency: Annotated[int, _number("How many batches one process works on at once.", 1, 256)] = 1
+    concurrency: Annotated[int, _number("How many batches one process works on at once.", 1, 256)] = 2
     health_host: Annotated[str, Meta(description="The address the health endpoints listen on.", min_length=1)] = (
         "127.0.0.1"
     )

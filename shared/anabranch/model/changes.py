@@ -192,7 +192,10 @@ class SeenHashes(msgspec.Struct, frozen=True):
 
 class ProposalPack(msgspec.Struct, frozen=True):
     """What one batch proposes to settle: the ids of its objects (8 bytes each, ascending), and for each contest an
-    object may be in, the contest's 8-byte hash followed by the object's id. Little-endian."""
+    object may be in, the contest's 8-byte hash followed by the object's id. Little-endian.
+
+    The writer of a file leaves one too, of what remains to be recorded; only `export_worker.file_results` reads it.
+    """
 
     kind: str
     objects: bytes

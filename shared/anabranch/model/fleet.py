@@ -19,7 +19,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int
     step: str
     role: str
-    """`plan` or `work`."""
+    """`plan`, `work`, or `record` for work that calls no system."""
     worker_kind: WorkerKind
     claim: ClaimId
     epoch: int

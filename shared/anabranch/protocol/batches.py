@@ -76,6 +76,11 @@ class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.role == "plan"
 
     @property
+    def calls(self) -> bool:
+        """True for work of an export worker on a system: such batches count against the system's limit (EXP-20)."""
+        return self.worker_kind is WorkerKind.EXPORT and self.role == "work" and self.system is not None
+
+    @property
     def unfinished(self) -> bool:
         """True while a barrier has to wait for it."""
         return self.state in UNFINISHED
@@ -234,7 +239,7 @@ def split(
     if not children:
         raise ValueError(f"batch {held.id} cannot be split into nothing")
     parent = replace(held, state=BATCH.after(held.state, BatchEvent.SPLIT), lease_until=None, ended_at=now)
-    return parent, follow(held, children, now, ordered=ordered)
+    return parent, follow(held, children, now, ordered=ordered, role=held.role)
 
 
 def follow(
@@ -244,8 +249,10 @@ def follow(
     *,
     ordered: bool = False,
     last: BatchId | None = None,
+    role: str = "work",
 ) -> list[BatchRecord]:
-    """The batches `producer` adds to its own step; one that waits for its predecessor is `blocked` behind it.
+    """The batches `producer` adds to its own step, whose `role` they have; one that waits for its predecessor is
+    `blocked` behind it.
 
     `last` is the unfinished batch with the number before the first child's, where `producer` has added some already.
     """
@@ -261,7 +268,7 @@ def follow(
                 producer=producer.id,
                 n=new.n,
                 worker_kind=producer.worker_kind,
-                role="work",
+                role=role,
                 state=BATCH.after(None, event),
                 span_id=span_id,
                 created_at=now,

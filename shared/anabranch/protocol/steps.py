@@ -3,7 +3,8 @@
 A phase that decides over a complete set has two halves: `propose` and `settle` (contests between objects), or `count`
 and `write` (operations a guard judges before the first of them). A gate fails the run when one of its batches is dead:
 nothing later opens, so nothing is decided on half of a set. An ordered step has batches of which each waits for the one
-before (its plan says which); whatever one of its batches is split into goes one by one.
+before (its plan says which); whatever one of its batches is split into goes one by one. What a file was written from is
+recorded in a step of its own, because the file has one writer and its results may have many.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Step(msgspec.Struct, frozen=True):
     guard: GuardPoint | None = None
     needs_turn: bool = False
     """The step after `assess`: opened only by the run that has the turn of its MVO types (FLT-15)."""
+    role: str = "work"
+    """The role of its batches: `record` where an export worker calls no system, so that no system's limit counts."""
 
 
 def _import(name: str, *, gate: bool = False, guard: GuardPoint | None = None) -> Step:
@@ -35,8 +38,8 @@ def _sync(
     return Step(name, WorkerKind.SYNC, gate=gate, ordered=ordered, guard=guard, needs_turn=turn)
 
 
-def _export(name: str, *, gate: bool = False, guard: GuardPoint | None = None) -> Step:
-    return Step(name, WorkerKind.EXPORT, gate=gate, guard=guard)
+def _export(name: str, *, gate: bool = False, guard: GuardPoint | None = None, role: str = "work") -> Step:
+    return Step(name, WorkerKind.EXPORT, gate=gate, guard=guard, role=role)
 
 
 _IMPORT_STEPS = (
@@ -66,6 +69,7 @@ _SYNC_STEPS = (
 _EXPORT_STEPS = (
     _export("assess", gate=True, guard=GuardPoint.EXPORT_WRITES),
     _export("export"),
+    _export("export.record", role="record"),
     _export("references"),
     _export("deletes"),
     _export("retries"),

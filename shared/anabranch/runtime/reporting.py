@@ -89,7 +89,7 @@ class Reporter:
         self._telemetry.count(Metric.BATCHES_CLAIMED, 1, **where)
         self._telemetry.count(_OUTCOMES.get(outcome, Metric.BATCHES_FAILED), 1, **where)
         self._telemetry.record(Metric.BATCH_DURATION, seconds, **where, outcome=outcome)
-        if outcome == "done" and claimed.role == "work":
+        if outcome == "done" and claimed.role != "plan":
             self._telemetry.count(Metric.OBJECTS_PROCESSED, claimed.total, **where)
         if self._telemetry.wants_spans:
             self._untold.append((claimed.batch, claimed.epoch))

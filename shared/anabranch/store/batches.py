@@ -200,6 +200,7 @@ async def insert_batches(
         [batch.payload for batch in batches],
         [batch.total for batch in batches],
         [ordered or batch.waits_for_previous for batch in batches],
+        _step(claimed).role,
     )
     return int(max((row["n"], row["id"]) for row in rows)[1])
 

@@ -133,15 +133,13 @@ class MemoryBatches(Keeping):
 
     def _room(self, row: BatchRecord) -> int:
         """How many more batches may call the batch's system now (EXP-20)."""
-        if row.worker_kind is not WorkerKind.EXPORT or row.is_plan or row.system is None:
+        if not row.calls or row.system is None:
             return 1
         return self.tables.systems[row.system].max_parallel_exports - self._calls(row.system)
 
     def _calls(self, system: SystemId) -> int:
         return sum(
-            row.system == system and row.worker_kind is WorkerKind.EXPORT and not row.is_plan
-            for row in self.tables.batches.values()
-            if row.state is BatchState.LEASED
+            row.system == system and row.calls for row in self.tables.batches.values() if row.state is BatchState.LEASED
         )
 
     def claimed(self, batch: BatchRecord) -> Claimed:
@@ -278,11 +276,11 @@ class MemoryBatches(Keeping):
         return [row for *_, row in sorted(found, key=lambda one: one[:3])]
 
     def _live_room(self, row: BatchRecord) -> int:
-        if row.worker_kind is not WorkerKind.EXPORT or row.is_plan or row.system is None:
+        if not row.calls or row.system is None:
             return 2**31
         now = self.clock()
         live = sum(
-            one.system == row.system and one.worker_kind is WorkerKind.EXPORT and not one.is_plan
+            one.system == row.system and one.calls
             for one in self.tables.batches.values()
             if one.state is BatchState.LEASED and not claims.expired(one, now)
         )

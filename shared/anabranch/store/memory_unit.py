@@ -177,5 +177,6 @@ def add_batches(tables: Tables, keeping: Keeping, producer: BatchRecord, new: Se
     first = children[0][1].n if children else 0
     mine = (row for row in tables.batches.values() if row.producer == producer.id and row.unfinished)
     last = next((row.id for row in mine if row.n == first - 1), None)
-    for row in batches.follow(producer, children, keeping.clock(), last=last):
+    role = step_at(tables.runs[producer.run].kind, producer.ordinal).role
+    for row in batches.follow(producer, children, keeping.clock(), last=last, role=role):
         tables.batches.put(row.id, row)

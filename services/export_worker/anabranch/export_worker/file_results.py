@@ -1,12 +1,17 @@
-"""What became of the exports that a file was written from, recorded page by page, each page under the fence.
+"""What became of the exports that a file was written from: packed by whoever wrote it, recorded range by range.
 
-Most of them go out whole, for the first time, and leave nothing behind that would have to be sent later. Those are
-recorded from the little that is needed for it; everything else takes the way that object-by-object targets take.
+The file is one piece and has one writer, but its results have not: with the file in its place the writer leaves a pack,
+and the step `export.record` is cut into ranges of it, for as many workers as there are. Most exports go out whole, for
+the first time, and leave nothing behind that would have to be sent later. Those are recorded from the little that is
+needed for it; everything else takes the way that object-by-object targets take.
 """
 
 from __future__ import annotations
 
+import zlib
 from array import array
+from bisect import bisect_left, bisect_right
+from typing import Final
 
 import msgspec
 
@@ -14,23 +19,45 @@ from anabranch.connectors.port import Outcome
 from anabranch.export_worker.identifiers import Identifiers
 from anabranch.export_worker.loading import Counted, LoadedExports, load_exports
 from anabranch.export_worker.results import goes_out_whole, record_failure, record_success, record_whole
-from anabranch.model.changes import Changes
+from anabranch.model.changes import Changes, ProposalPack
+from anabranch.model.errors import Permanent
+from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import CsoId, ExportId
 from anabranch.model.objects import Cso, CsoRef, SentPicture, TargetPicture
+from anabranch.runtime.connecting import connector_of
 from anabranch.runtime.loading import refs_by_cso
-from anabranch.runtime.pipelining import OneBehind
-from anabranch.runtime.work import Decide, Load, Task, write
+from anabranch.runtime.work import Task, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
 
-_RESULTS = 5000
+_RESULTS: Final = 5000
+WRITTEN: Final = "written"
+"""The kind of the pack that the writer of a file leaves."""
+
+
+class _Range(msgspec.Struct, frozen=True, array_like=True):
+    """Some exports in order of ids: the least and the greatest id, all ids, and the version that was written of each
+    or 0; 8 bytes a number, compressed."""
+
+    lo: int
+    hi: int
+    ids: bytes
+    versions: bytes
+
+
+class _Refusals(msgspec.Struct, frozen=True, array_like=True):
+    refused: dict[int, Outcome]
+    rejected: list[tuple[str, str, Outcome]]
+
+
+_RANGES: Final = msgspec.msgpack.Decoder(list[_Range])
+_REFUSALS: Final = msgspec.msgpack.Decoder(_Refusals)
 
 
 class Written:
-    """What a file was written from: the version of each export it carries out, and what it could not take."""
+    """What a file is written from: the version of each export it carries out, and what it cannot take."""
 
     def __init__(self, counted: Counted) -> None:
         self.counted = counted
-        self.confirmed = False
         self.refused: dict[ExportId, Outcome] = {}
         self.rejected: dict[tuple[str, str], Outcome] = {}
         """By object type and anchor: refused only when the whole file was known, such as a name given twice."""
@@ -44,23 +71,74 @@ class Written:
         self._versions[place] = picture.version
         return True
 
-    def pages(self) -> list[dict[ExportId, int]]:
-        """The counted exports in order of ids, with the version that was written, or 0."""
+    def packed(self) -> ProposalPack:
+        """All of it, for the batches that record the results."""
         ids, versions = self.counted.ids, self._versions
-        starts = range(0, len(ids), _RESULTS)
+        ranges = [
+            _Range(ids[start], ids[min(start + _RESULTS, len(ids)) - 1], _small(ids, start), _small(versions, start))
+            for start in range(0, len(ids), _RESULTS)
+        ]
+        rejected = [(object_type, anchor, outcome) for (object_type, anchor), outcome in self.rejected.items()]
+        refusals = _Refusals({int(one): outcome for one, outcome in self.refused.items()}, rejected)
+        return ProposalPack(WRITTEN, msgspec.msgpack.encode(ranges), msgspec.msgpack.encode(refusals))
+
+
+def _small(numbers: array[int], start: int) -> bytes:
+    return zlib.compress(numbers[start : start + _RESULTS].tobytes(), 1)
+
+
+def _large(packed: bytes) -> array[int]:
+    return array("q", zlib.decompress(packed))
+
+
+class Sent:
+    """A pack, read: what the file of this run was written from."""
+
+    def __init__(self, pack: ProposalPack) -> None:
+        self._ranges = _RANGES.decode(pack.objects)
+        self._starts = [one.lo for one in self._ranges]
+        self._ids: dict[int, array[int]] = {}
+        refusals = _REFUSALS.decode(pack.contests)
+        self._refused = refusals.refused
+        self._rejected = {(object_type, anchor): outcome for object_type, anchor, outcome in refusals.rejected}
+
+    def batches(self) -> list[NewBatch]:
+        """One for each range."""
         return [
-            {
-                ExportId(one): version
-                for one, version in zip(ids[start : start + _RESULTS], versions[start : start + _RESULTS], strict=True)
-            }
-            for start in starts
-        ] or [{}]
+            NewBatch(n=n, payload={"lo": one.lo, "hi": one.hi}, total=len(self._ids_of(n - 1)))
+            for n, one in enumerate(self._ranges, start=1)
+        ]
+
+    def versions(self, lo: int, hi: int) -> dict[ExportId, int]:
+        """The exports with ids from `lo` to `hi`, each with the version that was written, or 0."""
+        found: dict[ExportId, int] = {}
+        for n, one in enumerate(self._ranges):
+            if one.lo <= hi and one.hi >= lo:
+                ids, versions = self._ids_of(n), _large(one.versions)
+                here = slice(bisect_left(ids, lo), bisect_right(ids, hi))
+                found.update(zip(map(ExportId, ids[here]), versions[here], strict=True))
+        return found
+
+    def __contains__(self, export: object) -> bool:
+        if not isinstance(export, int):
+            return False
+        n = bisect_right(self._starts, export) - 1
+        if n < 0:
+            return False
+        ids = self._ids_of(n)
+        place = bisect_left(ids, export)
+        return place < len(ids) and ids[place] == export
+
+    def _ids_of(self, n: int) -> array[int]:
+        if n not in self._ids:
+            self._ids[n] = _large(self._ranges[n].ids)
+        return self._ids[n]
 
     def outcome(self, export: ExportId, object_type: str, anchor: str) -> Outcome | None:
         """Why the export is not in the file, or None."""
-        if not self.refused and not self.rejected:
+        if not self._refused and not self._rejected:
             return None
-        return self.refused.get(export) or self.rejected.get((object_type, anchor))
+        return self._refused.get(export) or self._rejected.get((object_type, anchor))
 
 
 class _Loaded(msgspec.Struct, frozen=True):
@@ -72,63 +150,57 @@ class _Loaded(msgspec.Struct, frozen=True):
     others: LoadedExports
 
 
-async def record_file(task: Task, identifiers: Identifiers, written: Written) -> None:
-    """Every counted export has its result; the pages commit one by one, the last one with the batch."""
-    pages = written.pages()
-    # What assess listed and is not executable any more waits; once, however often the batch is taken up again.
-    waiting = 0 if task.claimed.cursor else task.claimed.total - len(written.counted)
-    async with OneBehind() as commits:
-        for number, page in enumerate(pages, start=1):
-            await _record_page(task, page, identifiers, written, waiting, commits, number, last=number == len(pages))
-            waiting = 0
+async def plan_record(task: Task) -> None:
+    """The ranges of what a file was written from; nothing for a target that is written object by object."""
+    sent = await _sent(task)
+    await plan(task, sent.batches() if sent is not None else [])
 
 
-async def _record_page(
-    task: Task,
-    versions: dict[ExportId, int],
-    identifiers: Identifiers,
-    written: Written,
-    waiting: int,
-    commits: OneBehind,
-    number: int,
-    *,
-    last: bool,
-) -> None:
+async def _sent(task: Task) -> Sent | None:
+    async with task.store.reader() as reader:
+        packs = await reader.proposal_packs(task.claimed.run, WRITTEN)
+    return Sent(packs[0][1]) if packs else None
+
+
+async def record_range(task: Task) -> None:
+    """Every export of the range has its result."""
+    sent = await _sent(task)
+    if sent is None:
+        raise Permanent("what the file was written from is gone; start the export again, the file is written anew")
+    versions = sent.versions(task.claimed.payload["lo"], task.claimed.payload["hi"])
+    identifiers = Identifiers(task, system_id(task), sent)
+    confirmed = connector_of(task).capabilities.self_confirming
+
     async def load(reader: Reader) -> _Loaded:
-        return await _load(task, reader, list(versions), identifiers, written)
+        return await _load(task, reader, list(versions), identifiers, sent)
 
     def decide(loaded: _Loaded) -> Changes:
         changes = Changes()
-        changes.count("waiting", waiting + len(versions) - len(loaded.whole) - len(loaded.others.exports))
+        changes.count("waiting", len(versions) - len(loaded.whole) - len(loaded.others.exports))
         stale = 0  # staged anew while the file was written: the next run writes it (EXP-47)
         for one in loaded.whole:
             if one.version != versions[one.export]:
                 stale += 1
             else:
                 refs = loaded.refs.get(one.id, [])
-                record_whole(task, changes, one, refs, identifiers, loaded.sent_seq, confirmed=written.confirmed)
+                record_whole(task, changes, one, refs, identifiers, loaded.sent_seq, confirmed=confirmed)
         others = loaded.others
         for export in others.exports:
             cso = others.csos[export.cso_id]
             if export.version != versions[export.id]:
                 stale += 1
-            elif outcome := _why_not(task, written, export.id, cso):
+            elif outcome := _why_not(task, sent, export.id, cso):
                 record_failure(task, changes, cso, export, outcome)
             else:
                 refs = others.refs.get(cso.id, [])
-                record_success(
-                    task, changes, cso, refs, export, identifiers, others.sent_seq, confirmed=written.confirmed
-                )
+                record_success(task, changes, cso, refs, export, identifiers, others.sent_seq, confirmed=confirmed)
         changes.count("waiting", stale)
         return changes
 
-    async with task.store.reader() as reader:
-        changes = decide(await load(reader))
-    task.hold.check()
-    await commits.follow(_commit(task, load, decide, changes, None if last else number))
+    await decide_and_commit(task, load, decide)
 
 
-async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Identifiers, written: Written) -> _Loaded:
+async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Identifiers, sent: Sent) -> _Loaded:
     sent_seq = await reader.change_seq_now()
     pictures = await reader.sent_exports(ids)
     await identifiers.learn(reader, [], [row for one in pictures for row in one.naming])
@@ -136,7 +208,7 @@ async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Id
     others: list[ExportId] = []
     for one in pictures:
         attributes = task.compiled.object_types[one.type_id][1].attributes
-        if goes_out_whole(one, attributes, identifiers) and not _why_not(task, written, one.export, one):
+        if goes_out_whole(one, attributes, identifiers) and not _why_not(task, sent, one.export, one):
             whole.append(one)
         else:
             others.append(one.export)
@@ -150,18 +222,5 @@ async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Id
     )
 
 
-async def _commit(
-    task: Task, load: Load[_Loaded], decide: Decide[_Loaded], changes: Changes, number: int | None
-) -> None:
-    """The page is recorded, and the batch is done with the last one (`number` None)."""
-    async with task.store.unit(task.claimed) as unit:
-        changes = await write(unit, load, decide, changes)
-        if number is None:
-            await unit.done(changes.counters)
-        else:
-            await unit.advance({"results": number}, changes.counters)
-    task.hold.progress()
-
-
-def _why_not(task: Task, written: Written, export: ExportId, cso: Cso | SentPicture) -> Outcome | None:
-    return written.outcome(export, task.compiled.object_types[cso.type_id][1].key, cso.anchor or "")
+def _why_not(task: Task, sent: Sent, export: ExportId, cso: Cso | SentPicture) -> Outcome | None:
+    return sent.outcome(export, task.compiled.object_types[cso.type_id][1].key, cso.anchor or "")

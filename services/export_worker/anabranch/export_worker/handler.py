@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anabranch.export_worker import planning
+from anabranch.export_worker.file_results import plan_record, record_range
 from anabranch.export_worker.rowwise import write_objects
 from anabranch.export_worker.whole_file import write_file
 from anabranch.runtime.consumer import Handlers
@@ -21,12 +22,14 @@ HANDLERS = Handlers(
     plans={
         "assess": planning.assess,
         "export": planning.plan_export,
+        "export.record": plan_record,
         "references": planning.plan_references,
         "deletes": planning.plan_deletes,
         "retries": planning.plan_retries,
     },
     work={
         "export": write_target,
+        "export.record": record_range,
         "references": write_objects,
         "deletes": write_objects,
         "retries": write_objects,

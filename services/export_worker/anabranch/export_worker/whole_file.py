@@ -2,7 +2,8 @@
 
 The stored objects, merged with what this run exports, stream in anchor order into a temporary file that then replaces
 the old one; all of that happens outside any transaction. Its bytes depend on state alone, so whoever has to repeat the
-work writes the same file. Only then the results are committed, page by page, each page under the fence.
+work writes the same file. With the file in its place the batch leaves, packed, what it was written from; the results
+are recorded by the step that follows.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import msgspec
 
 from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeStatus, RawValue, TargetObject
 from anabranch.engine.exporting import apply_rows
-from anabranch.export_worker.file_results import Written, record_file
+from anabranch.export_worker.file_results import Written
 from anabranch.export_worker.identifiers import Identifiers, identifier_in
 from anabranch.export_worker.loading import Counted, raw_values
 from anabranch.export_worker.results import reference_deltas, resolvable
+from anabranch.model.changes import Changes
 from anabranch.model.configuration import ObjectType
 from anabranch.model.enums import CsoState, ExportKind, ValueType
 from anabranch.model.identity import CsoId, MvoId, TypeId
@@ -29,7 +31,7 @@ _PAGE = 2000
 
 
 async def write_file(task: Task) -> None:
-    """The file holds what it shall, and every counted export has its result."""
+    """The file holds what it shall, and whoever records the results knows what it was written from."""
     system = system_id(task)
     async with task.store.reader() as reader:
         counted = Counted(await reader.counted_exports(system, task.claimed.run))
@@ -39,10 +41,15 @@ async def write_file(task: Task) -> None:
         async with open_connector(task) as target:
             writer = _Writer(task, target, identifiers, written)
             receipt = await target.replace(writer.objects(), task.claimed.claim, task.claimed.batch, task.hold.check)
-            written.confirmed = target.capabilities.self_confirming
         for one in receipt.rejected:
             written.rejected[one.object_type, one.anchor] = _rejected(one.kind, one.message)
-    await record_file(task, identifiers, written)
+    task.hold.progress()
+    changes = Changes(proposal_packs=[written.packed()] if counted else [])
+    # What assess listed and is not executable any more waits.
+    changes.count("waiting", task.claimed.total - len(counted))
+    async with task.store.unit(task.claimed) as unit:
+        await unit.persist(changes)
+        await unit.done(changes.counters)
 
 
 def _rejected(kind: str, message: str) -> Outcome:

@@ -166,7 +166,7 @@ CREATE TABLE batch (
     producer        bigint NOT NULL,
     n               integer NOT NULL,
     worker_kind     text COLLATE "C" NOT NULL,
-    role            text COLLATE "C" NOT NULL CHECK (role IN ('plan', 'work')),
+    role            text COLLATE "C" NOT NULL CHECK (role IN ('plan', 'work', 'record')),
     system_id       integer,
     payload         jsonb NOT NULL DEFAULT '{}',
     total           bigint NOT NULL DEFAULT 0,
@@ -511,7 +511,8 @@ ALTER TABLE import_pack ALTER COLUMN ids SET STORAGE EXTERNAL, ALTER COLUMN hash
                         ALTER COLUMN secondaries SET STORAGE EXTERNAL, ALTER COLUMN rows SET STORAGE EXTERNAL;
 
 -- Which objects a batch proposes to settle, and over what they might compete: 8-byte ids, and 16-byte pairs of the hash
--- of a contest and an id. Packed, because few are ever looked at one by one.
+-- of a contest and an id. Packed, because few are ever looked at one by one. Of kind `written` it is what a file was
+-- written from and what it could not take, for the batches that record it.
 CREATE TABLE proposal_pack (
     run_id   bigint NOT NULL,
     kind     text COLLATE "C" NOT NULL,

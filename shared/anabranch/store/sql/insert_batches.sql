@@ -15,7 +15,7 @@ WITH given AS (
 INSERT INTO batch (id, run_id, ordinal, producer, n, worker_kind, role, system_id, payload, total, state, waits_for,
                    span_id)
 OVERRIDING SYSTEM VALUE
-SELECT id, $1, $2, $3, n, $4, 'work', $5, payload, total, CASE WHEN waits_for IS NULL THEN 'ready' ELSE 'blocked' END,
+SELECT id, $1, $2, $3, n, $4, $10, $5, payload, total, CASE WHEN waits_for IS NULL THEN 'ready' ELSE 'blocked' END,
        waits_for, substr(md5(random()::text || clock_timestamp()::text || id), 1, 16)
 FROM chained
 RETURNING id, n

@@ -10,7 +10,7 @@ WITH busy AS MATERIALIZED (
     LEFT JOIN busy ON busy.system_id IS NOT DISTINCT FROM b.system_id
     WHERE b.worker_kind = $1 AND b.version = ANY ($2::integer[])
       AND b.state IN ('ready', 'leased') AND batch_is_due(b.state, b.not_before, b.lease_until, b.lease)
-      AND (NOT $3::boolean OR b.role = 'plan' OR b.system_id IS NULL
+      AND (NOT $3::boolean OR b.role <> 'work' OR b.system_id IS NULL
            OR b.system_id = $4::integer AND (b.state = 'leased' OR coalesce(busy.calls, 0) < $5::integer))
 )
 SELECT b.id, b.state, b.epoch

@@ -21,7 +21,7 @@ WITH busy AS MATERIALIZED (
     LEFT JOIN busy ON busy.system_id = due.system_id
     LEFT JOIN system s ON s.id = due.system_id
     WHERE due.unsaid
-      AND (due.worker_kind <> 'export' OR due.role = 'plan' OR due.system_id IS NULL
+      AND (due.worker_kind <> 'export' OR due.role <> 'work' OR due.system_id IS NULL
            OR due.place + coalesce(busy.calls, 0) <= s.max_parallel_exports)
 ), picked AS (
     SELECT b.id, w.rank
