@@ -18,6 +18,8 @@ from anabranch.model.enums import OnNull, RowOp
 from anabranch.model.identity import MvoId
 from anabranch.model.objects import PendingRow
 
+_SET = RowOp.SET  # looked up once: it costs more than making a row
+
 
 class Column(msgspec.Struct, frozen=True):
     """One target attribute and the mapping that fills it: the index of its link, and of a reference the MVO attribute
@@ -64,7 +66,7 @@ def created_rows(values: Iterable[tuple[Column, Any]], references: Sequence[Wish
         if column.attribute.multi_valued:
             others.append(column.wish(value, None))
         else:
-            rows.append(PendingRow(column.attribute.name, RowOp.SET, value))
+            rows.append(PendingRow(column.attribute.name, _SET, value))
     if not others:
         return tuple(rows)
     return tuple(sorted((*rows, *difference(others, {}, (), (), creating=True)), key=row_order))

@@ -19,6 +19,9 @@ from anabranch.model.enums import OnNull, RowOp, RowState, Writability
 from anabranch.model.identity import MvoId
 from anabranch.model.objects import CsoRef, Document, PendingRow
 
+# Looked up once: a member of an enumeration costs more than the rest of a comparison.
+_SET, _ADD, _REMOVE, _CLEAR = RowOp.SET, RowOp.ADD, RowOp.REMOVE, RowOp.CLEAR
+_STAGED, _SENT, _NOT_CONFIRMED, _FAILED = RowState.STAGED, RowState.SENT, RowState.NOT_CONFIRMED, RowState.FAILED
 RowKey = tuple[str, Any]
 
 
@@ -70,7 +73,7 @@ def difference(
 
 def row_key(row: PendingRow, attribute: Attribute | None) -> RowKey:
     """The key rows merge by: the attribute for single values, attribute and canonical value for sets (EXP-3)."""
-    if row.op in {RowOp.SET, RowOp.CLEAR}:
+    if row.op in {_SET, _CLEAR}:
         return (row.attr, None)
     if row.target_mvo_id is not None or row.raw:
         return (row.attr, ("ref", row.target_mvo_id or 0, "" if row.target_mvo_id else row.raw))
@@ -88,14 +91,14 @@ def _value_rows(wish: Wish, held: Any, *, creating: bool) -> list[PendingRow]:
     if value is None:
         if creating or held is None or wish.on_null is OnNull.KEEP:
             return []
-        return [PendingRow(attribute.name, RowOp.CLEAR)]
+        return [PendingRow(attribute.name, _CLEAR)]
     if not attribute.multi_valued:
         if held is not None and same_values(value, held, attribute):
             return []
-        return [PendingRow(attribute.name, RowOp.SET, value)]
+        return [PendingRow(attribute.name, _SET, value)]
     added, removed = set_difference(held or [], value, attribute)
-    return [PendingRow(attribute.name, RowOp.ADD, one) for one in added] + [
-        PendingRow(attribute.name, RowOp.REMOVE, one) for one in removed
+    return [PendingRow(attribute.name, _ADD, one) for one in added] + [
+        PendingRow(attribute.name, _REMOVE, one) for one in removed
     ]
 
 
@@ -107,16 +110,16 @@ def _reference_rows(
     missing = [target for target in sorted(set(targets)) if target not in there]
     if not wish.attribute.multi_valued:
         if missing:
-            return [PendingRow(name, RowOp.SET, target_mvo_id=missing[0])]
+            return [PendingRow(name, _SET, target_mvo_id=missing[0])]
         if not targets and held and not creating and wish.on_null is OnNull.CLEAR:
-            return [PendingRow(name, RowOp.CLEAR)]
+            return [PendingRow(name, _CLEAR)]
         return []
     if not targets and wish.on_null is OnNull.KEEP:
         return []
     wished = set(targets)
     surplus = [ref for ref in held if ref.target_mvo_id not in wished]
-    return [PendingRow(name, RowOp.ADD, target_mvo_id=target) for target in missing] + [
-        PendingRow(name, RowOp.REMOVE, target_mvo_id=ref.target_mvo_id, raw=ref.raw)
+    return [PendingRow(name, _ADD, target_mvo_id=target) for target in missing] + [
+        PendingRow(name, _REMOVE, target_mvo_id=ref.target_mvo_id, raw=ref.raw)
         for ref in sorted(surplus, key=lambda one: one.raw)
     ]
 
@@ -127,11 +130,11 @@ def _merge(
     """Needed rows, and of the others those nobody judged again, those in flight, and those refuted but still desired: a
     refuted row is sent again, so one that nobody wants any more must go (SYN-72)."""
     merged: dict[RowKey, PendingRow] = {}
-    removed = {(row.attr, row.raw) for row in wanted.values() if row.op is RowOp.REMOVE and row.raw}
+    removed = {(row.attr, row.raw) for row in wanted.values() if row.op is _REMOVE and row.raw}
     for key, row in present.items():
         if key in wanted:
             merged[key] = row if _says_the_same(row, wanted[key]) else wanted[key]
-        elif row.op is RowOp.ADD and row.raw and (row.attr, row.raw) in removed:
+        elif row.op is _ADD and row.raw and (row.attr, row.raw) in removed:
             continue
         elif row.attr not in concerned or _stays(row, concerned[row.attr]):
             merged[key] = row
@@ -141,7 +144,7 @@ def _merge(
 
 
 def _stays(row: PendingRow, desired: _Desired) -> bool:
-    return row.state is RowState.SENT or (row.state is RowState.NOT_CONFIRMED and desired.agrees(row))
+    return row.state is _SENT or (row.state is _NOT_CONFIRMED and desired.agrees(row))
 
 
 class _Desired:
@@ -153,13 +156,13 @@ class _Desired:
 
     def agrees(self, row: PendingRow) -> bool:
         """True when carrying the row out leads towards the wish."""
-        if row.op is RowOp.CLEAR:
+        if row.op is _CLEAR:
             return not self._members()
         if self._wish.targets is not None:
             there = row.target_mvo_id in self._members()
         else:
             there = compare_key(row.value, self._wish.attribute) in self._members()
-        return there is (row.op is not RowOp.REMOVE)
+        return there is (row.op is not _REMOVE)
 
     def _members(self) -> set[Any]:
         if self._known is None:
@@ -177,7 +180,7 @@ def _says_the_same(present: PendingRow, wanted: PendingRow) -> bool:
     if present.op is not wanted.op or present.target_mvo_id != wanted.target_mvo_id:
         return False
     if wanted.target_mvo_id is not None:
-        return wanted.op is not RowOp.REMOVE or present.raw == wanted.raw
+        return wanted.op is not _REMOVE or present.raw == wanted.raw
     return bool(present.value == wanted.value and present.raw == wanted.raw)
 
 
@@ -188,7 +191,7 @@ def row_order(row: PendingRow) -> tuple[bool, str, bool, str, str, int, str]:
     if row.target_mvo_id is not None:
         return (True, row.attr, True, "", "", row.target_mvo_id, row.raw)
     value = "" if row.value is None else str(row.value)
-    return (False, row.attr, row.op is not RowOp.CLEAR, row.op.value, value, 0, row.raw)
+    return (False, row.attr, row.op is not _CLEAR, row.op.value, value, 0, row.raw)
 
 
 def apply_rows(doc: Document, rows: Sequence[PendingRow], attributes: Mapping[str, Attribute]) -> Document:
@@ -200,11 +203,11 @@ def apply_rows(doc: Document, rows: Sequence[PendingRow], attributes: Mapping[st
     single: Document = {}
     members: dict[str, list[PendingRow]] = {}
     for row in rows:
-        if row.target_mvo_id is not None or row.raw or row.state is RowState.FAILED:
+        if row.target_mvo_id is not None or row.raw or row.state is _FAILED:
             continue
-        if row.op is RowOp.SET:
+        if row.op is _SET:
             single[row.attr] = row.value
-        elif row.op is RowOp.CLEAR:
+        elif row.op is _CLEAR:
             result.pop(row.attr, None)
         else:
             members.setdefault(row.attr, []).append(row)
@@ -223,7 +226,7 @@ def _with_members(held: Sequence[Any], rows: Sequence[PendingRow], attribute: At
     by_key = {compare_key(one, attribute): one for one in held}
     for row in rows:
         key = compare_key(row.value, attribute)
-        if row.op is RowOp.ADD:
+        if row.op is _ADD:
             by_key.setdefault(key, row.value)
         else:
             by_key.pop(key, None)
@@ -232,4 +235,4 @@ def _with_members(held: Sequence[Any], rows: Sequence[PendingRow], attribute: At
 
 def staged_rows(rows: Sequence[PendingRow]) -> tuple[PendingRow, ...]:
     """The rows an export would send now: staged ones, and sent ones an import refuted."""
-    return tuple([row for row in rows if row.state is RowState.STAGED or row.state is RowState.NOT_CONFIRMED])
+    return tuple([row for row in rows if row.state is _STAGED or row.state is _NOT_CONFIRMED])

@@ -115,6 +115,8 @@ class NewMvo(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provenance: Provenance = {}
     evaluated: bool = False
     outbound_due: bool = False
+    outbound_stamp: int = 0
+    outbound_version: int = 0
 
 
 class MvoMark(msgspec.Struct, frozen=True, gc=False):
@@ -270,6 +272,15 @@ class Changes(msgspec.Struct, kw_only=True):
         """Add to one of the batch's counters, which add up to the run's totals (AUD-4)."""
         if n:
             self.counters[name] = self.counters.get(name, 0) + n
+
+    def add(self, served: Changes) -> None:
+        """Take over what new metaverse objects are given in their targets: objects, exports, items and counts."""
+        self.new_csos.extend(served.new_csos)
+        self.exports.extend(served.exports)
+        for space, items in served.items.items():
+            self.items.setdefault(space, []).extend(items)
+        for name, n in served.counters.items():
+            self.count(name, n)
 
     def item(self, space: str, item: Item) -> None:
         """Remember one object's result."""

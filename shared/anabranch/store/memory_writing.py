@@ -73,8 +73,8 @@ class MemoryWriter:
             provenance=as_stored(new.provenance),
             evaluated=new.evaluated,
             outbound_due=new.outbound_due,
-            outbound_stamp=0,
-            outbound_version=0,
+            outbound_stamp=new.outbound_stamp,
+            outbound_version=new.outbound_version,
             change_seq=self._sequences.next_change(),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,6 +21,10 @@ _FIELDS: Final = (
     "id", "cso_id", "type_id", "system_id", "mvo_id", "kind", "state", "rows", "rule", "staged_run", "config_version",
     "staged_now", "seen_seq", "sent_seq", "waiting", "attempts", "not_before", "failure",
 )  # fmt: skip
+_SET, _STAGED = RowOp.SET, RowState.STAGED  # looked up once: it costs more than the comparison
+_ROWS: Final = _FIELDS.index("rows")
+_BEFORE_ROWS: Final = attrgetter(*_FIELDS[:_ROWS])
+_AFTER_ROWS: Final = attrgetter(*_FIELDS[_ROWS + 1 :])
 
 
 async def write_exports(connection: Connection, changes: Changes) -> None:
@@ -46,20 +51,25 @@ async def write_exports(connection: Connection, changes: Changes) -> None:
 
 def _fields(export: PendingExport) -> tuple[Any, ...]:
     # Encoded here: the driver takes a list inside an array parameter for another dimension of the array.
-    plain = msgspec.Raw(msgspec.json.encode(_plain(export)))
-    return tuple(plain if name == "rows" else getattr(export, name) for name in _FIELDS)
+    plain = msgspec.Raw(msgspec.json.encode(_plain(export.rows)))
+    return (*_BEFORE_ROWS(export), plain, *_AFTER_ROWS(export))
 
 
-def _plain(export: PendingExport) -> dict[str, Any] | list[PendingRow | tuple[Any, ...]]:
+def _plain(rows: Sequence[PendingRow]) -> dict[str, Any] | list[PendingRow | tuple[Any, ...]]:
     """The rows that name no MVO: what they set by attribute where that is all they say, else one by one."""
-    rows = [row for row in export.rows if row.target_mvo_id is None]
-    sets = {row.attr: row.value for row in rows if row.op is RowOp.SET and _is_wish(row)}
-    return sets if len(sets) == len(rows) else [_short(row) for row in rows]
+    sets: dict[str, Any] = {}
+    plain = 0
+    for row in rows:
+        if row.target_mvo_id is None:
+            plain += 1
+            if row.op is _SET and row.state is _STAGED and not row.refuted and not row.raw:
+                sets[row.attr] = row.value
+    return sets if len(sets) == plain else [_short(one) for one in rows if one.target_mvo_id is None]
 
 
 def _is_wish(row: PendingRow) -> bool:
     """True where the row only says what to do."""
-    return row.state is RowState.STAGED and not row.refuted and not row.raw
+    return row.state is _STAGED and not row.refuted and not row.raw
 
 
 def _short(row: PendingRow) -> PendingRow | tuple[Any, ...]:

@@ -54,8 +54,11 @@ async def _add_mvos(connection: Connection, mvos: Sequence[NewMvo]) -> None:
     )
     await connection.copy_records_to_table(
         "mvo_sync",
-        records=[(one.id, one.type_id, one.evaluated, one.outbound_due) for one in mvos],
-        columns=["mvo_id", "type_id", "evaluated", "outbound_due"],
+        records=[
+            (one.id, one.type_id, one.evaluated, one.outbound_due, one.outbound_stamp, one.outbound_version)
+            for one in mvos
+        ],
+        columns=["mvo_id", "type_id", "evaluated", "outbound_due", "outbound_stamp", "outbound_version"],
     )
 
 

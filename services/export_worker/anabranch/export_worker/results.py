@@ -30,15 +30,18 @@ from anabranch.runtime.work import Task
 
 MAX_ATTEMPTS = 5
 Shown = tuple[tuple[str, None, object, None], ...]
+# Looked up once: a member of an enumeration costs more than the rest of a comparison.
+_SET, _REMOVE, _CLEAR = RowOp.SET, RowOp.REMOVE, RowOp.CLEAR
+_STAGED, _SENT, _NOT_CONFIRMED = RowState.STAGED, RowState.SENT, RowState.NOT_CONFIRMED
 _EXPORTED = {kind: f"exported_{kind.value}s" for kind in ExportKind}
 _UNCOUNTED = frozenset({FailureClass.RATE_LIMITED, FailureClass.UNREACHABLE, FailureClass.AUTHENTICATION})
 
 
 def is_resolvable(row: PendingRow, identifiers: Identifiers) -> bool:
     """Whether the row would be sent now (EXP-17)."""
-    if row.state is not RowState.STAGED and row.state is not RowState.NOT_CONFIRMED:
+    if row.state is not _STAGED and row.state is not _NOT_CONFIRMED:
         return False
-    return row.target_mvo_id is None or row.op is RowOp.REMOVE or identifiers.of_mvo(row.target_mvo_id) is not None
+    return row.target_mvo_id is None or row.op is _REMOVE or identifiers.of_mvo(row.target_mvo_id) is not None
 
 
 def resolvable(rows: Sequence[PendingRow], identifiers: Identifiers) -> tuple[list[PendingRow], list[PendingRow]]:
@@ -49,9 +52,9 @@ def resolvable(rows: Sequence[PendingRow], identifiers: Identifiers) -> tuple[li
     now: list[PendingRow] = []
     waiting: list[PendingRow] = []
     for row in rows:
-        if row.state is not RowState.STAGED and row.state is not RowState.NOT_CONFIRMED:
+        if row.state is not _STAGED and row.state is not _NOT_CONFIRMED:
             continue
-        if row.target_mvo_id is None or row.op is RowOp.REMOVE:  # a removal brings the identifier the target knows
+        if row.target_mvo_id is None or row.op is _REMOVE:  # a removal brings the identifier the target knows
             now.append(row)
         elif (found := identifiers.of_mvo(row.target_mvo_id)) is not None:
             now.append(msgspec.structs.replace(row, raw=found[1]))
@@ -85,7 +88,7 @@ def record_success(
     changes.cso_refs.extend(reference_changes(task, cso, refs, sent, identifiers))
     rows = _left_over(export, sent, identifiers, confirmed=confirmed)
     if rows:
-        waiting = any(row.state is RowState.STAGED for row in rows)
+        waiting = any(row.state is _STAGED for row in rows)
         changes.exports.append(
             msgspec.structs.replace(
                 export,
@@ -111,9 +114,9 @@ def goes_out_whole(sent: SentPicture, attributes: Mapping[str, Attribute], ident
     if any(row.refuted or not is_resolvable(row, identifiers) for row in sent.naming):
         return False
     for row in sent.rows:
-        if row.raw or row.refuted or row.state is not RowState.STAGED:
+        if row.raw or row.refuted or row.state is not _STAGED:
             return False
-        if row.op is RowOp.CLEAR and attributes[row.attr].type is ValueType.REFERENCE:
+        if row.op is _CLEAR and attributes[row.attr].type is ValueType.REFERENCE:
             return False
     return True
 
@@ -167,13 +170,13 @@ def _left_over(
     """The rows that stay in the pending export once `sent` have gone out: those not sent, and, until an import or the
     target itself vouches for them, those that were."""
     if len(sent) == len(export.rows):
-        return [] if confirmed else [msgspec.structs.replace(row, state=RowState.SENT) for row in export.rows]
+        return [] if confirmed else [msgspec.structs.replace(row, state=_SENT) for row in export.rows]
     rows: list[PendingRow] = []
     for row in export.rows:
         if not is_resolvable(row, identifiers):
             rows.append(row)
         elif not confirmed:
-            rows.append(msgspec.structs.replace(row, state=RowState.SENT))
+            rows.append(msgspec.structs.replace(row, state=_SENT))
     return rows
 
 
@@ -184,7 +187,7 @@ def _shown(attributes: Mapping[str, Attribute], sent: Sequence[PendingRow]) -> S
             (
                 row.attr,
                 None,
-                "***" if attributes[row.attr].sensitive else None if row.op is RowOp.CLEAR else row.raw or row.value,
+                "***" if attributes[row.attr].sensitive else None if row.op is _CLEAR else row.raw or row.value,
                 None,
             )
             for row in sent
@@ -237,7 +240,7 @@ def reference_deltas(
     refs: Sequence[CsoRef], sent: Sequence[PendingRow], identifiers: Identifiers
 ) -> list[ReferenceDelta]:
     """What the sent reference rows change in an object's references, by attribute."""
-    naming = [row for row in sent if row.target_mvo_id is not None or row.raw or row.op is RowOp.CLEAR]
+    naming = [row for row in sent if row.target_mvo_id is not None or row.raw or row.op is _CLEAR]
     if not naming:
         return []
     held: dict[str, list[CsoRef]] = {}
@@ -246,9 +249,9 @@ def reference_deltas(
     add: dict[str, dict[str, CsoId]] = {}
     remove: dict[str, set[str]] = {}
     for row in naming:
-        if (row.op is RowOp.CLEAR or row.op is RowOp.SET) and held.get(row.attr):
+        if (row.op is _CLEAR or row.op is _SET) and held.get(row.attr):
             remove.setdefault(row.attr, set()).update(ref.raw for ref in held[row.attr])
-        if row.op is RowOp.REMOVE:
+        if row.op is _REMOVE:
             remove.setdefault(row.attr, set()).add(row.raw)
         elif row.target_mvo_id is not None and (found := identifiers.of_mvo(row.target_mvo_id)) is not None:
             add.setdefault(row.attr, {})[found[1]] = found[0]

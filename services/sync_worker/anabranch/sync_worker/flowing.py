@@ -217,10 +217,11 @@ def write_values(
     created: bool = False,
     always: bool = False,
     wishes: Wishes | None = None,
+    served: bool = False,
 ) -> None:
-    """The evaluation is in `changes`, with what it still owes. A metaverse object that is `created` by it is new; one
-    that stays as it is is written only with `always`. `keys` are its `key_changes_of` where they are known already;
-    `wishes` what it would have drawn."""
+    """The evaluation is in `changes`, with what it still owes. A metaverse object that is `created` by it is new, and
+    `served` when its targets have got what they lack; one that stays as it is is written only with `always`. `keys` are
+    its `key_changes_of` where they are known already; `wishes` what it would have drawn."""
     inbound, side = task.compiled.inbound[cso.type_id], task.compiled.metaverse[mvo.type_id]
     _tell_failures(changes, cso, inbound, outcome.failures)
     _write_link(task, changes, loaded, cso, mvo, outcome, wishes or [])
@@ -239,7 +240,9 @@ def write_values(
                 doc=outcome.doc,
                 provenance=outcome.provenance,
                 evaluated=complete,
-                outbound_due=due_now,
+                outbound_due=due_now and not served,
+                outbound_stamp=task.compiled.revision.outbound_stamps.get(mvo.type_id, 0) if served else 0,
+                outbound_version=task.claimed.config_version if served else 0,
             )
         )
     else:

@@ -7,7 +7,9 @@ one (SYN-30, SYN-34). Every look-up is made again in PostgreSQL: what counts is 
 
 An object that found its place is evaluated at once. Nobody else touches its metaverse object before `flow`, so the
 values are the ones `flow` would have given, without reading and writing everything a second time; only where they would
-change a key that somebody may still look for, the evaluation is left to `flow` (SYN-28).
+change a key that somebody may still look for, the evaluation is left to `flow` (SYN-28). A new metaverse object that is
+complete then, and that no later step of the run can touch, is held against its targets at once as well: what is found
+here is what `outbound` would find.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
+from anabranch.engine.compiled import InboundType, Target
 from anabranch.engine.deletion import join_cancels
 from anabranch.engine.flow import Evaluation
 from anabranch.engine.joining import candidates, find_partner, projection_rule
@@ -26,10 +29,11 @@ from anabranch.model.changes import Changes, Item, KeyChange, NewMvo
 from anabranch.model.enums import CsoState, JoinType, MvoState
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import BatchId, CsoId, MvoId, TypeId
-from anabranch.model.objects import Cso, KeyHit, Mvo, Proposal
+from anabranch.model.objects import Connector, Cso, KeyHit, Mvo, Proposal, ServedMvo
 from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, decide_and_commit
 from anabranch.store.port import Reader
+from anabranch.sync_worker import outbound
 from anabranch.sync_worker.contests import contested, objects_of
 from anabranch.sync_worker.extent import evaluated, is_settled, relinked, rewritten
 from anabranch.sync_worker.flowing import (
@@ -99,6 +103,8 @@ class _Found(msgspec.Struct, frozen=True):
     hits: Hits
     values: Loaded
     new_ids: Sequence[int]
+    targets: outbound.Loaded
+    """Ids for what new metaverse objects are given in their targets."""
 
 
 async def settle_range(task: Task) -> None:
@@ -118,7 +124,14 @@ async def settle_range(task: Task) -> None:
             reservations=await draws_of(task, reader, [one.cso for one in seekers], list(mvos)),
             settling=task.claimed.run,
         )
-        return _Found(seekers, hits, values, await reader.new_ids("mvo", len(seekers)))
+        provided = sum(_most_targets(task, one) for one in seekers)
+        return _Found(
+            seekers,
+            hits,
+            values,
+            await reader.new_ids("mvo", len(seekers)),
+            outbound.Loaded(await reader.new_ids("cso", provided), await reader.new_ids("export", provided)),
+        )
 
     found: list[_Found] = []
 
@@ -142,6 +155,22 @@ async def _wanted(task: Task, reader: Reader) -> list[CsoId]:
     return [CsoId(one) for one in mine if one not in ordered]
 
 
+def _most_targets(task: Task, seeker: Seeker) -> int:
+    """How many target objects the seeker may lead to when it becomes a metaverse object and is served at once."""
+    inbound = task.compiled.inbound[seeker.cso.type_id]
+    project = projection_rule(inbound, seeker.accepted)
+    return 0 if project is None else len(_served_at_once(task, inbound, inbound.rules[project].mvo_type))
+
+
+def _served_at_once(task: Task, inbound: InboundType, mvo_type: TypeId) -> Sequence[Target]:
+    """The targets of a new metaverse object of the type; none where a later step of the run may still touch it: its
+    references follow, or its own system is one of the targets."""
+    targets = task.compiled.metaverse[mvo_type].targets
+    if any(rule.references for rule in inbound.rules) or any(one.system_id == inbound.system_id for one in targets):
+        return ()
+    return targets
+
+
 def _may(cso: Cso) -> bool:
     return cso.mvo_id is None and cso.state is CsoState.NORMAL
 
@@ -156,6 +185,7 @@ class _Settler:
         self._hits = {key: list(some) for key, some in found.hits.items()}
         self._taken: dict[MvoId, CsoId] = {}
         self._changes = Changes()
+        self._outbound = outbound.Evaluator(task, found.targets)
 
     def settle(self) -> Changes:
         """What the batch writes."""
@@ -231,7 +261,8 @@ class _Settler:
             known: set[str] = set()
         else:
             changed = key_changes_of(self._task, self._found.values, mvo, outcome)
-            self._write(joined, mvo, outcome, changed, wishes, created=True)
+            served = self._serve(joined, mvo, outcome)
+            self._write(joined, mvo, outcome, changed, wishes, created=True, served=served)
             known = {one.attr for one in changed}
             self._remember(changed)
         if outcome.untouched or outcome.owes_draw:
@@ -250,12 +281,44 @@ class _Settler:
         values = self._found.values
         return evaluation_of(self._task, values, joined, seeker.cs, mvo, seeker.accepted, wishes=wishes), wishes
 
+    def _serve(self, joined: Cso, mvo: Mvo, outcome: Evaluation) -> bool:
+        """The new object's targets get what `outbound` would give them; False where that is left to it."""
+        inbound = self._task.compiled.inbound[joined.type_id]
+        if outcome.owes_draw or not _served_at_once(self._task, inbound, mvo.type_id):
+            return False
+        # The object's number is drawn when it is written, and is higher than any before the run.
+        start = self._task.claimed.start_seq
+        new = ServedMvo(mvo.id, mvo.type_id, mvo.origin_key, mvo.state, mvo.delete_after, outcome.doc, start)
+        link = Connector(joined.id, mvo.id, joined.type_id, joined.system_id, joined.state)
+        served = self._outbound.serve_new(new, link)
+        if served is None:
+            return False
+        self._changes.add(served)
+        return True
+
     def _write(
-        self, joined: Cso, mvo: Mvo, outcome: Evaluation, keys: list[KeyChange], wishes: Wishes, *, created: bool
+        self,
+        joined: Cso,
+        mvo: Mvo,
+        outcome: Evaluation,
+        keys: list[KeyChange],
+        wishes: Wishes,
+        *,
+        created: bool,
+        served: bool = False,
     ) -> None:
-        task, changes, values = self._task, self._changes, self._found.values
         write_values(
-            task, changes, values, joined, mvo, outcome, keys, created=created, always=not created, wishes=wishes
+            self._task,
+            self._changes,
+            self._found.values,
+            joined,
+            mvo,
+            outcome,
+            keys,
+            created=created,
+            always=not created,
+            wishes=wishes,
+            served=served,
         )
 
     def _remember(self, changed: Sequence[KeyChange]) -> None:

@@ -16,6 +16,7 @@ from anabranch.engine.compiled import Failure, Target
 from anabranch.engine.confirming import state_of
 from anabranch.engine.creating import Column, columns_of, created_rows
 from anabranch.engine.exporting import Wish, difference
+from anabranch.engine.expressions import EvalContext
 from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoMark, NewCso
@@ -44,15 +45,15 @@ async def plan_outbound(task: Task) -> None:
 class Loaded(msgspec.Struct, frozen=True):
     """MVOs owed an evaluation, their connectors, references and pending exports, and ids for what is new."""
 
-    mvos: list[ServedMvo]
-    refs: dict[MvoId, list[MvoRef]]
-    joined: dict[MvoId, list[Connector]]
-    csos: dict[CsoId, Cso]
-    """The connectors in target systems."""
-    cso_refs: dict[CsoId, list[CsoRef]]
-    exports: dict[CsoId, PendingExport]
     cso_ids: Sequence[int]
     export_ids: Sequence[int]
+    mvos: Sequence[ServedMvo] = ()
+    refs: dict[MvoId, list[MvoRef]] = {}
+    joined: dict[MvoId, list[Connector]] = {}
+    csos: dict[CsoId, Cso] = {}
+    """The connectors in target systems."""
+    cso_refs: dict[CsoId, list[CsoRef]] = {}
+    exports: dict[CsoId, PendingExport] = {}
 
 
 async def outbound_range(task: Task) -> None:
@@ -100,9 +101,10 @@ class Evaluator:
             self._changes.expect_mvos[mvo.id] = mvo.change_seq
             side = self._task.compiled.metaverse[mvo.type_id]
             links = self._loaded.joined.get(mvo.id, [])
+            seen = outbound_context(self._task, mvo, links)
             failed = False
             for target in side.targets:
-                failed |= not self._serve(mvo, target, links)
+                failed |= not self._serve(mvo, target, links, seen)
             self._mark(mvo, failed=failed)
             self._changes.count("outbound_evaluated")
         return self._changes
@@ -112,16 +114,26 @@ class Evaluator:
         stamp = self._task.compiled.revision.outbound_stamps.get(mvo.type_id, 0)
         self._changes.mvo_marks.append(MvoMark(mvo.id, failed, stamp, self._task.claimed.config_version))
 
-    def _serve(self, mvo: ServedMvo, target: Target, links: Sequence[Connector]) -> bool:
+    def serve_new(self, mvo: ServedMvo, link: Connector) -> Changes | None:
+        """What the targets of an MVO get that is about to be made of one CSO; None where an evaluation fails, which is
+        told when it is made again."""
+        self._changes = Changes()
+        seen = outbound_context(self._task, mvo, [link])
+        if not all(self._serve(mvo, one, [link], seen) for one in self._task.compiled.metaverse[mvo.type_id].targets):
+            return None
+        self._changes.count("outbound_evaluated")
+        return self._changes
+
+    def _serve(self, mvo: ServedMvo, target: Target, links: Sequence[Connector], seen: EvalContext) -> bool:
         """One target's evaluation; False when it failed and stays owed."""
         held = next((one for one in links if one.system_id == target.system_id), None)
         cso = self._loaded.csos.get(held.cso_id) if held is not None else None
         if cso is not None and cso.type_id != target.type_id:
-            if self._accepts(mvo, target, links):
+            if self._accepts(mvo, target, seen):
                 self._error(mvo, "target_slot_taken", f"its place in {target.system.key} is held by {cso.anchor}")
             return True
         try:
-            accepted = accepted_rules(self._task, target, mvo, links)
+            accepted = accepted_rules(target, mvo, seen)
         except ScopeProblem as problem:
             self._error(mvo, "scope_error", f"{target.system.key}.{target.record.key}: {problem}")
             return False
@@ -130,7 +142,7 @@ class Evaluator:
             return cso is None or self._deprovision(target, cso, export)
         if cso is not None and cso.state is CsoState.OBSOLETE:
             return True
-        offers = self._offers(mvo, target, cso, accepted, links)
+        offers = self._offers(mvo, target, cso, accepted, seen)
         if offers is None:
             return False
         columns = self._columns(target, accepted)
@@ -147,9 +159,9 @@ class Evaluator:
         self._update(mvo, target, cso, export, wishes)
         return True
 
-    def _accepts(self, mvo: ServedMvo, target: Target, links: Sequence[Connector]) -> bool:
+    def _accepts(self, mvo: ServedMvo, target: Target, seen: EvalContext) -> bool:
         try:
-            accepted = accepted_rules(self._task, target, mvo, links)
+            accepted = accepted_rules(target, mvo, seen)
         except ScopeProblem:
             return False
         return any(target.rules[index].record.provision for index in accepted)
@@ -167,14 +179,13 @@ class Evaluator:
         return action is not DeprovisionAction.DISCONNECT
 
     def _offers(
-        self, mvo: ServedMvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], links: Sequence[Connector]
+        self, mvo: ServedMvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], seen: EvalContext
     ) -> list[Any] | None:
         """What the accepting rules' mappings give, by index of link; None when one failed."""
         offers: list[Any] = [msgspec.UNSET] * len(target.links)
         failures: list[Failure] = []
         held = cso.doc if cso is not None else {}
-        context = outbound_context(self._task, mvo, links)
-        target.values(held, mvo.doc, context, frozenset(accepted), offers, failures)
+        target.values(held, mvo.doc, seen, frozenset(accepted), offers, failures)
         if failures:
             index, kind, message = min(failures)
             self._error(mvo, kind, f"{target.links[index].key}: {message}", target.links[index].rule)

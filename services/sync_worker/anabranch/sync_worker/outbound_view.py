@@ -27,9 +27,8 @@ def outbound_context(task: Task, mvo: Mvo | ServedMvo, links: Sequence[Cso | Con
     )
 
 
-def accepted_rules(
-    task: Task, target: Target, mvo: Mvo | ServedMvo, links: Sequence[Cso | Connector]
-) -> tuple[int, ...]:
-    """The indexes of the target's enabled rules in whose scope the MVO is; raises ScopeProblem."""
-    accepted = target.scope(mvo.doc, outbound_context(task, mvo, links))
+def accepted_rules(target: Target, mvo: Mvo | ServedMvo, seen: EvalContext) -> tuple[int, ...]:
+    """The indexes of the target's enabled rules in whose scope the MVO is, as `outbound_context` shows it; raises
+    ScopeProblem."""
+    accepted = target.scope(mvo.doc, seen)
     return tuple(index for index in accepted if target.rules[index].record.enabled)

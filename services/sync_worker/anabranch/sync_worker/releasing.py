@@ -22,7 +22,7 @@ from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, strongest_action
-from anabranch.sync_worker.outbound_view import accepted_rules
+from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
 
 async def plan_count(task: Task) -> None:
@@ -82,7 +82,7 @@ def _released(task: Task, mvo: Mvo | ServedMvo, links: list[Cso]) -> Iterator[Cs
 def _is_held(task: Task, target: Target, mvo: Mvo | ServedMvo, links: list[Cso]) -> bool:
     """True when some rule accepts the MVO, or none can say: that is told by `outbound` and lets nothing go (SYN-17)."""
     try:
-        return bool(accepted_rules(task, target, mvo, links))
+        return bool(accepted_rules(target, mvo, outbound_context(task, mvo, links)))
     except ScopeProblem:
         return True
 
