@@ -14,8 +14,10 @@ from tests.runtime.workbench import Bench, QuietReporter, applied
 from anabranch.bus.port import DeadLetter
 from anabranch.model.enums import BatchState, RunState, WorkerKind
 from anabranch.model.errors import Retryable
-from anabranch.model.identity import BatchId, RunId, WorkerId
+from anabranch.model.fleet import Swept
+from anabranch.model.identity import BatchId, ExecutionId, RunId, WorkerId
 from anabranch.runtime.service import Surroundings
+from anabranch.scheduler import handler
 from anabranch.scheduler.handler import Publishing, Sweep, Watch
 from anabranch.scheduler.settings import Settings
 from anabranch.store.overview import DeadLine, Overview, QueueLine
@@ -70,6 +72,37 @@ async def test_a_sweep_starts_queued_runs_and_the_relay_publishes_their_plans(be
     await Publishing(_around(bench), SETTINGS).round()
     assert [row.state for row in bench.batches()] == [BatchState.READY]
     assert await bench.bus.depth(IMPORT) == 1
+
+
+async def test_what_was_asked_for_does_not_wait_for_a_sweep(bench: Bench) -> None:
+    await bench.store.start_execution("hr-import", "tester")
+    await Publishing(_around(bench), SETTINGS).round()
+    assert [row.state for row in bench.batches()] == [BatchState.READY]
+    assert await bench.bus.depth(IMPORT) == 1
+
+
+async def test_an_end_that_could_not_be_told_is_told_in_the_next_round(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    async def tell(_telemetry: object, _overview: object, execution: ExecutionId) -> None:
+        told.append(execution)
+        if len(told) == 1:
+            raise Retryable("PostgreSQL is away")
+
+    monkeypatch.setattr(handler, "execution_span", tell)
+    ended = iter([Swept(executions_ended=(ExecutionId(7),)), Swept(executions_ended=(ExecutionId(8),))])
+
+    async def move_on() -> Swept:
+        return next(ended)
+
+    monkeypatch.setattr(bench.store, "move_on", move_on)
+    publishing = Publishing(_around(bench), SETTINGS)
+    with pytest.raises(Retryable):
+        await publishing.round()
+    await publishing.round()
+    assert told == [7, 7, 8]
 
 
 @pytest.mark.behaviour("FLT-8")

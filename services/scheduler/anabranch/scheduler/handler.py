@@ -2,8 +2,8 @@
 
 The sweep is the backstop of everything: it starts queued runs whose turn it is, closes steps that nobody closed, brings
 ending runs to their end and cuts off workers that froze. It runs in every scheduler, because all it does is safe to do
-twice; the leader's lease only says who is asked first. The relay publishes what is due. The watch removes from Redis
-what belongs to nobody any more.
+twice; the leader's lease only says who is asked first. The relay publishes what is due, and starts what was asked for
+since the last look, so that nobody waits for a sweep. The watch removes from Redis what belongs to nobody any more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from anabranch.bus.port import Bus, BusUnavailable, DeadLetter
 from anabranch.model.enums import WorkerKind
 from anabranch.model.errors import Retryable
 from anabranch.model.fleet import Swept
+from anabranch.model.identity import ExecutionId
 from anabranch.runtime.clock import monotonic
 from anabranch.runtime.service import Surroundings
 from anabranch.runtime.spans import execution_span, run_span, spans_left_behind
@@ -107,14 +108,20 @@ class Sweep(_Every):
 
 
 class Publishing(_Every):
-    """Publishes due batches and shows how deep the queues are."""
+    """Starts what was asked for, publishes due batches and shows how deep the queues are."""
 
     def __init__(self, around: Surroundings, settings: Settings) -> None:
         super().__init__(around, min(0.25, settings.sweep_seconds))
+        self._untold: list[ExecutionId] = []
+        """Executions that ended here and are to be told, also when PostgreSQL goes away in between."""
 
     async def round(self) -> None:
-        await self.around.relay.publish()
         telemetry = self.around.telemetry
+        self._untold += (await self.around.store.move_on()).executions_ended
+        while self._untold:
+            await execution_span(telemetry, self.around.store.overview, self._untold[0])
+            del self._untold[0]
+        await self.around.relay.publish()
         for kind in WorkerKind:
             telemetry.gauge(Metric.QUEUE_DEPTH, await self.around.bus.depth(kind), worker_kind=kind.value)
 
