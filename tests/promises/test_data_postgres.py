@@ -27,13 +27,14 @@ from tests.builders import (
 from tests.promises.data_keepers import PgDataKeeper, cso, joined, write
 
 from anabranch.model.changes import Changes, ErrorItem, Item
-from anabranch.model.enums import ExportState, RowOp, RowState
+from anabranch.model.enums import ExportState, RowOp, RowState, StepState
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import CsoId, ExportId, MvoId, RunId
 from anabranch.model.objects import Cso, Mvo, PendingRow, Reservation
 from anabranch.store.due import due_set
 from anabranch.store.items import pack_items, unpack_items
 from anabranch.store.port import Due, ReferenceTargets
+from anabranch.store.reading_export import executable_set, unpacked
 from anabranch.store.reading_ranges import HIGHEST, LOWEST, set_statement
 from anabranch.store.state_hash import StateHash, counts, state_hash, state_lines
 
@@ -259,6 +260,33 @@ async def test_nothing_due_is_known_without_reading_every_object(pg_keeper: PgDa
             (plan,) = await connection.fetchval(explained, LOWEST, HIGHEST, *params)
             assert plan["Plan"]["Actual Rows"] == 0
             assert _scanned(plan["Plan"]) == set(), name
+
+
+def _looked_at(plan: dict[str, Any]) -> int:
+    """Rows that the parts of a plan have made or thrown away."""
+    rows = plan["Actual Rows"] + plan.get("Rows Removed by Join Filter", 0) + plan.get("Rows Removed by Filter", 0)
+    return int(rows * plan["Actual Loops"]) + sum(_looked_at(one) for one in plan.get("Plans", ()))
+
+
+@pytest.mark.behaviour("EXP-47")
+async def test_a_list_of_exports_is_not_gone_through_for_each_of_its_members(pg_keeper: PgDataKeeper) -> None:
+    await pg_keeper.a_run(RUN, HR, "outbound", StepState.CLOSED)
+    earlier, listed = range(1, 2_001), range(2_001, 2_501)
+    listing = "INSERT INTO guard_op SELECT $1, 'export_writes', $2, id, kind FROM pending_export"
+    async with pg_keeper.pool.acquire() as connection:
+        for run, numbers in ((RUN + 1, earlier), (RUN, listed)):
+            csos = [a_new_cso(n, mvo_id=n) for n in numbers]
+            exports = [an_export(n, n, mvo_id=MvoId(n)) for n in numbers]
+            await write(pg_keeper, Changes(new_csos=csos, new_mvos=[a_new_mvo(n) for n in numbers], exports=exports))
+            await connection.execute(listing, run, PERSON)
+            if numbers is earlier:  # the planner has seen that those went, and nothing since
+                await write(pg_keeper, Changes(gone_exports=[ExportId(n) for n in numbers]))
+                await connection.execute("ANALYZE")
+        explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {executable_set('pack_counted_exports')}"
+        (plan,) = await connection.fetchval(explained, HR, RUN)
+        packed = await connection.fetchval(executable_set("pack_counted_exports"), HR, RUN)
+    assert list(unpacked(packed)) == list(listed)
+    assert _looked_at(plan["Plan"]) < 20 * len(listed)
 
 
 @pytest.mark.parametrize(("view", "record"), [("cso_picture", Cso), ("mvo_picture", Mvo)])

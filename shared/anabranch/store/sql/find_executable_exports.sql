@@ -1,6 +1,6 @@
 -- EXP-14. A run that has ended writes nothing more: what it staged does not wait for a step that will never close.
 SELECT e.id, e.type_id, e.kind
-  FROM pending_export e
+  FROM @exports AS e
   JOIN cso_sync s ON s.cso_id = e.cso_id
  WHERE e.system_id = $1
    AND e.state IN (@states)
