@@ -103,6 +103,8 @@ class Reporter:
     async def tell(self) -> None:
         """Every attempt of ours that has ended, and was not told yet, is told."""
         for _ in range(len(self._untold)):
+            if not self._untold:  # another consumer of this process has told the rest meanwhile
+                return
             batch, epoch = self._untold.popleft()
             try:
                 line = await self._overview.attempt(batch, epoch)
