@@ -74,7 +74,7 @@ def executable_set(name: str, *, under_way: bool = False) -> str:
     """A statement over the executable exports of the system `$1`, or over those of them that the run `$2` counted; with
     `under_way` over those too that somebody is sending."""
     executable = sql("find_executable_exports")
-    listed = executable.replace("@exports", f"({sql('find_listed_export')})")
+    listed = executable.replace("@exports", f"({sql('find_listed_export').replace('@id', 'g.object_id')})")
     statement = sql(name).replace("@counted", sql("find_counted_exports"))
     statement = statement.replace("@listed", listed).replace("@executable", executable)
     states = "'ready', 'unconfirmed', 'exporting'" if under_way else "'ready', 'unconfirmed'"
