@@ -230,6 +230,7 @@ class _Story:
         self._showing.title("Cycle 4: nothing has changed")
         moment = asyncio.run(mark(self._stage.database_url))
         files = {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in self._stage.target_files()}
+        state: StateHash
         state, _ = self._cycle("4, nothing new", self._stage.state_hash(), asyncio.to_thread(other.stop))
         written = asyncio.run(written_since(self._stage.database_url, moment))
         touched = {name: count for name, count in written.items() if name not in _BOOKKEEPING}
@@ -240,8 +241,7 @@ class _Story:
             raise DemoFailed(f"a week without changes wrote {', '.join(changed)}")
         self._showing.say("  rows written to connector spaces, metaverse, pending exports and history: 0")
         self._showing.say("  so the state is what it was; target files: untouched")
-        found_state: StateHash = state
-        return found_state
+        return state
 
     def _compare(self, mine: StateHash, copy: Stage, theirs: StateHash) -> None:
         files, copied = self._stage.file_hash(), copy.file_hash()
