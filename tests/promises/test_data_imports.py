@@ -21,8 +21,8 @@ from tests.promises.data_keepers import DataKeeper, write
 from anabranch.model.changes import Changes, SeenHashes, Verdict
 from anabranch.model.enums import CsoState, StepState
 from anabranch.model.errors import Permanent
-from anabranch.model.identity import RunId, SystemId, TypeId
-from anabranch.model.objects import Proposal
+from anabranch.model.identity import CsoId, RunId, SystemId, TypeId
+from anabranch.model.objects import Proposal, SourceDigests
 from anabranch.store.port import IdRange, SecondaryConflict
 
 ALWAYS = 10**9
@@ -157,12 +157,14 @@ async def test_digests_of_source_bytes_are_those_of_normal_csos_of_the_partition
     ]
     await write(data_keeper, Changes(new_csos=csos))
     async with data_keeper.reader() as reader:
-        found = apart([await reader.source_digests(PERSON, "p", 9)], 32)
-        some = apart([await reader.source_digests(PERSON, "p", 2)], 32)
-        assert found == sorted(whole[n][16:] + id_hash(f"a{n}") for n in (1, 7, 8))
-        assert len(some) == 2
-        assert set(some) < set(found)
-        assert await reader.source_digests(PERSON, "r", 9) == b""
+        found = await reader.source_digests(PERSON, "p", 9)
+        assert apart([found.packed], 32) == sorted(whole[n][16:] + id_hash(f"a{n}") for n in (1, 7, 8))
+        stored = await reader.csos([CsoId(n) for n in (1, 4, 5, 7, 8)])
+        assert (found.objects, found.latest) == (5, max(one.change_seq for one in stored))
+        some = await reader.source_digests(PERSON, "p", 2)
+        assert some.objects == 2
+        assert set(apart([some.packed], 32)) < set(apart([found.packed], 32))
+        assert await reader.source_digests(PERSON, "r", 9) == SourceDigests(b"", 0, 0)
 
 
 @pytest.mark.behaviour("IMP-32")

@@ -231,6 +231,15 @@ class StagedRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     seq_before_read: int
 
 
+class SourceDigests(msgspec.Struct, frozen=True):
+    """What some CSOs were read from: `packed` has 32 bytes for each whose fingerprint has a second half, that half and
+    the anchor hash; `objects` is how many CSOs were looked at, and `latest` the greatest change_seq among them."""
+
+    packed: bytes
+    objects: int
+    latest: int
+
+
 class KeyHit(msgspec.Struct, frozen=True):
     """An object that holds a key: `object_id` an MVO (match keys) or a CSO (with the MVO it is joined to)."""
 

@@ -16,7 +16,7 @@ from typing import Final
 from anabranch.model.enums import CsoState
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import CsoId, RunId, TypeId
-from anabranch.model.objects import Cso, CsoRef, KeyHit, RawRef, StagedRow
+from anabranch.model.objects import Cso, CsoRef, KeyHit, RawRef, SourceDigests, StagedRow
 from anabranch.store.memory_tables import Tables
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 
@@ -100,14 +100,19 @@ class MemoryImportReading:
             if cso.partition == partition and cso.state is CsoState.NORMAL
         }
 
-    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
-        found = (
-            cso.fingerprint[16:] + cso.anchor_hash
+    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> SourceDigests:
+        normal = (
+            cso
             for cso in self._of_type(type_id)
-            if cso.anchor_hash is not None and cso.fingerprint is not None
-            if len(cso.fingerprint) == 32 and cso.partition == partition and cso.state is CsoState.NORMAL
+            if cso.anchor_hash is not None and cso.partition == partition and cso.state is CsoState.NORMAL
         )
-        return b"".join(islice(found, limit))
+        some = list(islice(normal, limit))
+        packed = [
+            one.fingerprint[16:] + one.anchor_hash
+            for one in some
+            if one.anchor_hash is not None and one.fingerprint is not None and len(one.fingerprint) == 32
+        ]
+        return SourceDigests(b"".join(packed), len(some), max((one.change_seq for one in some), default=0))
 
     async def change_seq_now(self) -> int:
         return self._sequences.change_seq

@@ -156,6 +156,10 @@ class MemoryReader(MemoryImportReading):
     async def guard_op_ranges(self, run: RunId, point: GuardPoint, size: int) -> list[IdRange]:
         return cut((op.object_id for op in self._listed(run, point)), size)
 
+    async def populations(self, run: RunId, point: GuardPoint) -> dict[TypeId, int]:
+        counted = self._tables.populations.items()
+        return {type_id: count for (of, where, type_id), count in counted if (of, where) == (run, point.value)}
+
     async def count_listed(self, run: RunId, point: GuardPoint) -> int:
         return sum(1 for _ in self._listed(run, point))
 

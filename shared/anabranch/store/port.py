@@ -48,6 +48,7 @@ from anabranch.model.objects import (
     Reservation,
     SentPicture,
     ServedMvo,
+    SourceDigests,
     StagedRow,
     TargetPicture,
 )
@@ -123,9 +124,9 @@ class Reader(Protocol):
     async def fingerprints(self, type_id: TypeId, partition: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
         """Content fingerprints of `normal` CSOs of that type and partition, by anchor hash, where one is stored."""
 
-    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
-        """At most `limit` objects of `fingerprints` whose fingerprint has a second half, as 32 bytes each: that half,
-        and the anchor hash. Neither their order nor which are left out says anything."""
+    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> SourceDigests:
+        """What at most `limit` `normal` CSOs of that type and partition were read from. Neither their order nor which
+        are left out says anything."""
 
     async def change_seq_now(self) -> int:
         """The number every later change will exceed."""
@@ -258,6 +259,9 @@ class Reader(Protocol):
 
     async def counted_exports(self, system: SystemId, run: RunId, *, under_way: bool = False) -> array[int]:
         """The ids of `executable_exports` of a run, ascending, 8 bytes each."""
+
+    async def populations(self, run: RunId, point: GuardPoint) -> dict[TypeId, int]:
+        """What the guard measures against there, by type; types of which there was nothing may be missing."""
 
     async def count_listed(self, run: RunId, point: GuardPoint) -> int:
         """How many operations are listed there (neither held nor dropped)."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import RunId, TypeId
-from anabranch.model.objects import Cso, StagedRow
+from anabranch.model.objects import Cso, SourceDigests, StagedRow
 from anabranch.store.port import IdRange, ReferenceTargets, SecondaryConflict
 from anabranch.store.reading_ranges import cut
 from anabranch.store.reading_rows import cso_of
@@ -52,9 +52,9 @@ class ImportReading:
         rows = await self._connection.fetch(sql("find_fingerprints"), type_id, partition, b"".join(hashes))
         return {row[0]: row[1] for row in rows}
 
-    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> bytes:
-        packed = await self._connection.fetchval(sql("pack_source_digests"), type_id, partition, limit)
-        return packed or b""
+    async def source_digests(self, type_id: TypeId, partition: str, limit: int) -> SourceDigests:
+        row = (await self._connection.fetch(sql("pack_source_digests"), type_id, partition, limit))[0]
+        return SourceDigests(row["packed"] or b"", row["objects"], row["latest"] or 0)
 
     async def change_seq_now(self) -> int:
         number: int = await self._connection.fetchval(sql("read_change_seq"))

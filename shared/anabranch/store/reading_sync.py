@@ -89,6 +89,10 @@ class SyncReading:
     async def guard_op_ranges(self, run: RunId, point: GuardPoint, size: int) -> list[IdRange]:
         return await cut(self._connection, "set_guard_ops", size, run, point)
 
+    async def populations(self, run: RunId, point: GuardPoint) -> dict[TypeId, int]:
+        rows = await self._connection.fetch(sql("read_populations"), run, point.value)
+        return {row["type_id"]: row["population"] for row in rows}
+
     async def count_listed(self, run: RunId, point: GuardPoint) -> int:
         count: int = await self._connection.fetchval(sql("count_listed"), run, point.value)
         return count

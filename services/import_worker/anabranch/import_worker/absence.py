@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from anabranch.import_worker.seen import are_seen, seen_hashes
+from anabranch.import_worker.known import met_again
+from anabranch.import_worker.seen import Hashes, are_seen, seen_hashes
 from anabranch.model.changes import Changes, Item
 from anabranch.model.enums import CsoState, GuardPoint
-from anabranch.model.identity import CsoId
+from anabranch.model.identity import CsoId, TypeId
 from anabranch.model.objects import Cso, GuardOp
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
@@ -22,24 +23,38 @@ _PRESENT = np.dtype([("id", ">i8"), ("hash", "V16")])
 
 
 async def count_absent(task: Task) -> None:
-    """Every absent object is listed for the guard; the step seals without batches of its own."""
+    """Every absent object is listed for the guard; the step seals without batches of its own. Of a type whose objects
+    have all been met again none is absent, and nothing more is read of it."""
+    run = task.claimed.run
     changes = Changes()
     async with task.store.reader() as reader:
-        seen = await seen_hashes(reader, task.claimed.run)
+        populations = await reader.populations(run, GuardPoint.IMPORT_OBSOLETIONS)
+        met = await met_again(reader, run)
+        seen: dict[TypeId, Hashes] | None = None
         for type_id in task.compiled.types_of(system_id(task)):
+            known = populations.get(type_id, 0)
             absent: list[int] = []
-            for packed in await reader.present_hashes(type_id, None, task.claimed.start_seq):
-                found = np.frombuffer(packed, dtype=_PRESENT)
-                there = are_seen(found["hash"].tobytes(), seen.get(type_id))
-                absent += found["id"][~there].tolist()
-                changes.count("known_before", len(found))
-                changes.count("seen_known", int(there.sum()))
-                task.hold.progress()
+            if met.get(type_id, 0) != known:
+                seen = seen if seen is not None else await seen_hashes(reader, run)
+                absent = await _absent(task, reader, type_id, seen.get(type_id))
+            changes.count("known_before", known)
+            changes.count("seen_known", known - len(absent))
             changes.guard_ops += [
                 GuardOp(GuardPoint.IMPORT_OBSOLETIONS, type_id, cso_id, "obsolete", "not in the source")
-                for cso_id in sorted(absent)
+                for cso_id in absent
             ]
     await plan(task, [], changes)
+
+
+async def _absent(task: Task, reader: Reader, type_id: TypeId, seen: Hashes | None) -> list[int]:
+    """The objects of the type that are not among the seen ones, in order of ids."""
+    absent: list[int] = []
+    for packed in await reader.present_hashes(type_id, None, task.claimed.start_seq):
+        found = np.frombuffer(packed, dtype=_PRESENT)
+        there = are_seen(found["hash"].tobytes(), seen)
+        absent += found["id"][~there].tolist()
+        task.hold.progress()
+    return sorted(absent)
 
 
 async def plan_write(task: Task) -> None:

@@ -97,7 +97,7 @@ async def _read_from(task: Task, source: Connector, at: _Position) -> None:
         object_types=tuple(task.claimed.payload["types"]),
         records=True,
     )
-    staging = Staging(task, partition, at.seq)
+    staging = Staging(task, partition, at.seq, whole=at.token is None)
     pages: AsyncIterator[Page] = source.read(request)
     here = msgspec.structs.replace(at)
     waiting = _Waiting()
@@ -114,6 +114,8 @@ async def _read_from(task: Task, source: Connector, at: _Position) -> None:
                 before = here.counted
                 counted = {name: before.get(name, 0) + counted.get(name, 0) for name in before.keys() | counted}
             here = _Position(page.next_token, here.page + 1, here.seq, counted)
+            if page.complete:
+                changes.proposal_packs += staging.met_again()
             if waiting.add(changes) or page.complete:
                 await commits.follow(_commit(task, waiting.take(), at, here, complete=page.complete))
             if page.complete:
@@ -136,6 +138,7 @@ class _Waiting:
         self._changes.discard_partitions += page.discard_partitions
         self._changes.import_rows += page.import_rows
         self._changes.import_seen += page.import_seen
+        self._changes.proposal_packs += page.proposal_packs
         self._changes.errors += page.errors
         for name, n in page.counters.items():
             self._changes.count(name, n)

@@ -21,8 +21,8 @@ from anabranch.engine.parsing import (
     same_content,
     untyped_digests,
 )
-from anabranch.import_worker.known import KnownBytes, known_bytes
-from anabranch.model.changes import Changes, ErrorItem, SeenHashes
+from anabranch.import_worker.known import KnownBytes, known_bytes, told
+from anabranch.model.changes import Changes, ErrorItem, ProposalPack, SeenHashes
 from anabranch.model.identity import TypeId
 from anabranch.model.objects import StagedRow
 from anabranch.runtime.work import Task
@@ -50,24 +50,34 @@ class _Sources(msgspec.Struct, frozen=True):
 
 
 class Staging:
-    """Turns the pages of one partition into changes. `seq` was the change number when the read began."""
+    """Turns the pages of one partition into changes. `seq` was the change number when the read began; `whole` says that
+    the read begins with its first page here."""
 
-    def __init__(self, task: Task, partition: str, seq: int) -> None:
+    def __init__(self, task: Task, partition: str, seq: int, *, whole: bool) -> None:
         self._task = task
         self._partition = partition
         self._seq = seq
         self._parsers = _parsers(task)
         self._known: dict[TypeId, KnownBytes] = {}
+        self._complete: set[TypeId] = set()
+        """Types of which everything there is was known before the first page."""
+        self._whole = whole
+
+    def met_again(self) -> list[ProposalPack]:
+        """Told of a read that has come to its end: the types of which every object there was has been met."""
+        found = {one: len(self._known[one]) for one in sorted(self._complete) if self._known[one].all_met()}
+        return [told(found)] if found else []
 
     async def stage(self, number: int, page: Page) -> Changes:
         """What the page changes, besides its place in the read."""
         changes = Changes()
         seen: dict[TypeId, list[bytes]] = {}
+        known: dict[TypeId, bytes] = {}
         read: dict[TypeId, list[_Read]] = {}
         count = len(page.entries) + len(page.errors)
         self._take(changes, seen, read, page.entries, None)
         if page.records is not None and page.records.raw:
-            count += await self._take_records(changes, seen, read, page.records)
+            count += await self._take_records(changes, seen, known, read, page.records)
         for error in page.errors:
             self._take_error(changes, seen, error)
         if any(read.values()):
@@ -75,11 +85,15 @@ class Staging:
                 for type_id, some in read.items():
                     if some:
                         await self._compare(reader, changes, type_id, number, some)
-        for type_id, hashes in seen.items():
-            if not hashes:
-                continue
-            packed = np.sort(np.frombuffer(b"".join(hashes), dtype="S16")).tobytes()
-            changes.import_seen.append(SeenHashes(self._partition, number, type_id, packed))
+        for type_id in sorted(seen.keys() | known.keys()):
+            others = b"".join(seen.get(type_id, ()))
+            if type_id in self._complete:
+                self._known[type_id].meet(others)
+            hashes = known.get(type_id, b"") + others
+            if hashes:
+                packed = np.sort(np.frombuffer(hashes, dtype="S16")).tobytes()
+                changes.import_seen.append(SeenHashes(self._partition, number, type_id, packed))
+        self._whole = False
         changes.count("read", count)
         return changes
 
@@ -87,27 +101,32 @@ class Staging:
         self,
         changes: Changes,
         seen: dict[TypeId, list[bytes]],
+        known: dict[TypeId, bytes],
         read: dict[TypeId, list[_Read]],
         records: Records,
     ) -> int:
         """How many of the records are objects of a declared type, or would be."""
         digests = self._digests(records)
-        known = np.zeros(len(records.raw), dtype=np.bool_)
+        alike = np.zeros(len(records.raw), dtype=np.bool_)
         for key, packed in digests.items():
             type_id, _ = self._parsers[key]
-            if type_id not in self._known:
-                async with self._task.store.reader() as reader:
-                    self._known[type_id] = await known_bytes(reader, type_id, self._partition)
-            there, anchors = self._known[type_id].look_up(packed)
-            if anchors:
-                seen.setdefault(type_id, []).append(anchors)
-                known |= there
-        changes.count("unchanged", int(known.sum()))
-        others = np.flatnonzero(~known).tolist()
+            there, known[type_id] = (await self._known_of(type_id)).look_up(packed)
+            alike |= there
+        changes.count("unchanged", int(alike.sum()))
+        others = np.flatnonzero(~alike).tolist()
         if not others:
             return len(records.raw)
         ignored = self._take(changes, seen, read, records.read(others), _Sources(others, digests))
         return len(records.raw) - ignored
+
+    async def _known_of(self, type_id: TypeId) -> KnownBytes:
+        if type_id not in self._known:
+            async with self._task.store.reader() as reader:
+                known, complete = await known_bytes(reader, type_id, self._partition, self._task.claimed.start_seq)
+            self._known[type_id] = known
+            if complete and self._whole:
+                self._complete.add(type_id)
+        return self._known[type_id]
 
     def _digests(self, records: Records) -> dict[str, bytes]:
         """The joined digests of the records by each object type they may be of."""
