@@ -1,12 +1,13 @@
 """What a target object is created with.
 
 Nothing is there to be compared with, so the rows are the wishes themselves: the ones that `exporting.difference` would
-give against an empty object, without looking for what cannot be there.
+give against an empty object, without looking for what cannot be there. Most objects are created with single values
+alone; those stay the plain mapping that they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from anabranch.engine.exporting import Wish, difference, row_order
 from anabranch.model.configuration import Attribute
 from anabranch.model.enums import OnNull, RowOp
 from anabranch.model.identity import MvoId
-from anabranch.model.objects import PendingRow
+from anabranch.model.objects import Document, PendingRow
 
 _SET = RowOp.SET  # looked up once: it costs more than making a row
 
@@ -37,7 +38,24 @@ class Column(msgspec.Struct, frozen=True):
         return Wish(self.attribute, stored, self.on_null, self.initial_only, targets)
 
 
-def columns_of(target: Target, accepted: Sequence[int]) -> tuple[Column, ...]:
+class Columns(msgspec.Struct, frozen=True):
+    """What the accepting rules of a target fill. `single` are attributes of one value that is no reference, with the
+    index of their link, in order of attribute; `others` are the rest."""
+
+    all: tuple[Column, ...]
+    single: tuple[tuple[str, int], ...]
+    others: tuple[Column, ...]
+
+
+class Created(msgspec.Struct, frozen=True):
+    """What an object is created with: the single values it sets, in order of attribute, and, where there is more to it
+    than that, all rows."""
+
+    sets: Document
+    rows: tuple[PendingRow, ...] | None
+
+
+def columns_of(target: Target, accepted: Sequence[int]) -> Columns:
     """What the accepting rules fill, in order of attribute; the first rule in order fills an attribute (SYN-70)."""
     found: dict[str, Column] = {}
     for index in (link for rule in accepted for link in target.rules[rule].links):
@@ -53,20 +71,29 @@ def columns_of(target: Target, accepted: Sequence[int]) -> tuple[Column, ...]:
                 follows=mapping.source.attribute if link.is_reference else None,
             ),
         )
-    return tuple(found[name] for name in sorted(found))
+    columns = tuple(found[name] for name in sorted(found))
+    others = tuple(one for one in columns if one.follows is not None or one.attribute.multi_valued)
+    single = tuple((one.attribute.name, one.index) for one in columns if one not in others)
+    return Columns(columns, single, others)
 
 
-def created_rows(values: Iterable[tuple[Column, Any]], references: Sequence[Wish]) -> tuple[PendingRow, ...]:
-    """The rows of a create: `values` in order of attribute, `references` in any."""
-    rows: list[PendingRow] = []
-    others = list(references)
-    for column, value in values:
-        if value is None or value is msgspec.UNSET:
-            continue
-        if column.attribute.multi_valued:
-            others.append(column.wish(value, None))
-        else:
-            rows.append(PendingRow(column.attribute.name, _SET, value))
+def created(columns: Columns, offers: Sequence[Any], referred: Callable[[str], tuple[MvoId, ...]]) -> Created:
+    """What a create consists of: what the links offer (`msgspec.UNSET`: nothing), by index, and the objects that an
+    attribute of the metaverse object refers to."""
+    sets = {
+        name: value
+        for name, index in columns.single
+        if (value := offers[index]) is not None and value is not msgspec.UNSET
+    }
+    if not columns.others:
+        return Created(sets, None)
+    wishes = [
+        one.wish(offers[one.index], None) if one.follows is None else one.wish(None, referred(one.follows))
+        for one in columns.others
+        if one.follows is not None or (offers[one.index] is not None and offers[one.index] is not msgspec.UNSET)
+    ]
+    others = difference(wishes, {}, (), (), creating=True)
     if not others:
-        return tuple(rows)
-    return tuple(sorted((*rows, *difference(others, {}, (), (), creating=True)), key=row_order))
+        return Created(sets, None)
+    rows = [PendingRow(name, _SET, value) for name, value in sets.items()]
+    return Created(sets, tuple(sorted((*rows, *others), key=row_order)))

@@ -273,15 +273,6 @@ class Changes(msgspec.Struct, kw_only=True):
         if n:
             self.counters[name] = self.counters.get(name, 0) + n
 
-    def add(self, served: Changes) -> None:
-        """Take over what new metaverse objects are given in their targets: objects, exports, items and counts."""
-        self.new_csos.extend(served.new_csos)
-        self.exports.extend(served.exports)
-        for space, items in served.items.items():
-            self.items.setdefault(space, []).extend(items)
-        for name, n in served.counters.items():
-            self.count(name, n)
-
     def item(self, space: str, item: Item) -> None:
         """Remember one object's result."""
         self.items.setdefault(space, []).append(item)

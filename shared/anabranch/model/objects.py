@@ -161,6 +161,12 @@ class PendingExport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     not_before: datetime | None = None
     failure: str | None = None
     version: int = 0
+    sets: Document | None = None
+    """Of a new one: what it sets, single value by single value, in place of rows that say the same. Never read back."""
+
+    def all_rows(self) -> tuple[PendingRow, ...]:
+        """Its rows, also of one that is given by what it sets."""
+        return self.rows if self.sets is None else tuple([PendingRow(k, RowOp.SET, v) for k, v in self.sets.items()])
 
 
 class TargetPicture(msgspec.Struct, frozen=True, gc=False):

@@ -356,11 +356,11 @@ class MemoryWriter:
                 raise Collision("pending_export")
             owners.add(one.cso_id)
             # As in PostgreSQL: plain rows in their order, then those that name an MVO, by attribute.
-            plain = [replace(row, value=as_stored(row.value)) for row in one.rows if row.target_mvo_id is None]
+            plain = [replace(row, value=as_stored(row.value)) for row in one.all_rows() if row.target_mvo_id is None]
             naming = [row for row in one.rows if row.target_mvo_id is not None]
             rows = (*plain, *sorted(naming, key=lambda row: (row.attr, row.target_mvo_id or 0, row.raw)))
             version = present.version + 1 if present is not None else 1
-            self._tables.exports.put(one.id, replace(one, rows=rows, version=version))
+            self._tables.exports.put(one.id, replace(one, rows=rows, sets=None, version=version))
         self._wake_exports(set(changes.arrived))
 
     def _wake_exports(self, arrived: set[tuple[SystemId, MvoId]]) -> None:

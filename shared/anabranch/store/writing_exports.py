@@ -51,7 +51,7 @@ async def write_exports(connection: Connection, changes: Changes) -> None:
 
 def _fields(export: PendingExport) -> tuple[Any, ...]:
     # Encoded here: the driver takes a list inside an array parameter for another dimension of the array.
-    plain = msgspec.Raw(msgspec.json.encode(_plain(export.rows)))
+    plain = msgspec.Raw(msgspec.json.encode(_plain(export.rows) if export.sets is None else export.sets))
     return (*_BEFORE_ROWS(export), plain, *_AFTER_ROWS(export))
 
 

@@ -33,7 +33,6 @@ from anabranch.model.objects import Connector, Cso, KeyHit, Mvo, Proposal, Serve
 from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, decide_and_commit
 from anabranch.store.port import Reader
-from anabranch.sync_worker import outbound
 from anabranch.sync_worker.contests import contested, objects_of
 from anabranch.sync_worker.extent import evaluated, is_settled, relinked, rewritten
 from anabranch.sync_worker.flowing import (
@@ -46,6 +45,7 @@ from anabranch.sync_worker.flowing import (
     write_values,
 )
 from anabranch.sync_worker.hinting import partners_of, tell_cache
+from anabranch.sync_worker.newcomers import Newcomers
 from anabranch.sync_worker.proposing import (
     MATCH,
     Hits,
@@ -103,8 +103,9 @@ class _Found(msgspec.Struct, frozen=True):
     hits: Hits
     values: Loaded
     new_ids: Sequence[int]
-    targets: outbound.Loaded
-    """Ids for what new metaverse objects are given in their targets."""
+    cso_ids: Sequence[int]
+    export_ids: Sequence[int]
+    """For what new metaverse objects are given in their targets."""
 
 
 async def settle_range(task: Task) -> None:
@@ -130,7 +131,8 @@ async def settle_range(task: Task) -> None:
             hits,
             values,
             await reader.new_ids("mvo", len(seekers)),
-            outbound.Loaded(await reader.new_ids("cso", provided), await reader.new_ids("export", provided)),
+            await reader.new_ids("cso", provided),
+            await reader.new_ids("export", provided),
         )
 
     found: list[_Found] = []
@@ -185,7 +187,7 @@ class _Settler:
         self._hits = {key: list(some) for key, some in found.hits.items()}
         self._taken: dict[MvoId, CsoId] = {}
         self._changes = Changes()
-        self._outbound = outbound.Evaluator(task, found.targets)
+        self._newcomers = Newcomers(task, iter(found.cso_ids), iter(found.export_ids))
 
     def settle(self) -> Changes:
         """What the batch writes."""
@@ -290,11 +292,7 @@ class _Settler:
         start = self._task.claimed.start_seq
         new = ServedMvo(mvo.id, mvo.type_id, mvo.origin_key, mvo.state, mvo.delete_after, outcome.doc, start)
         link = Connector(joined.id, mvo.id, joined.type_id, joined.system_id, joined.state)
-        served = self._outbound.serve_new(new, link)
-        if served is None:
-            return False
-        self._changes.add(served)
-        return True
+        return self._newcomers.serve_new(self._changes, new, link)
 
     def _write(
         self,

@@ -8,25 +8,27 @@ evaluation commits, and an evaluation that finds no difference writes no pending
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from anabranch.engine.compiled import Failure, Target
+from anabranch.engine.compiled import Target
 from anabranch.engine.confirming import state_of
-from anabranch.engine.creating import Column, columns_of, created_rows
+from anabranch.engine.creating import created
 from anabranch.engine.exporting import Wish, difference
 from anabranch.engine.expressions import EvalContext
 from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
-from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoMark, NewCso
-from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState, JoinType
-from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
+from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoMark
+from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState
+from anabranch.model.identity import CsoId, ExportId, MvoId
 from anabranch.model.objects import Connector, Cso, CsoRef, MvoRef, PendingExport, PendingRow, ServedMvo
 from anabranch.runtime.loading import refs_by_cso, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, never_attempted, strongest_action
+from anabranch.sync_worker.newcomers import Newcomers, offers_of, secondary_of
 from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
 
@@ -45,15 +47,15 @@ async def plan_outbound(task: Task) -> None:
 class Loaded(msgspec.Struct, frozen=True):
     """MVOs owed an evaluation, their connectors, references and pending exports, and ids for what is new."""
 
+    mvos: Sequence[ServedMvo]
+    refs: dict[MvoId, list[MvoRef]]
+    joined: dict[MvoId, list[Connector]]
+    csos: dict[CsoId, Cso]
+    """The connectors in target systems."""
+    cso_refs: dict[CsoId, list[CsoRef]]
+    exports: dict[CsoId, PendingExport]
     cso_ids: Sequence[int]
     export_ids: Sequence[int]
-    mvos: Sequence[ServedMvo] = ()
-    refs: dict[MvoId, list[MvoRef]] = {}
-    joined: dict[MvoId, list[Connector]] = {}
-    csos: dict[CsoId, Cso] = {}
-    """The connectors in target systems."""
-    cso_refs: dict[CsoId, list[CsoRef]] = {}
-    exports: dict[CsoId, PendingExport] = {}
 
 
 async def outbound_range(task: Task) -> None:
@@ -90,10 +92,9 @@ class Evaluator:
     def __init__(self, task: Task, loaded: Loaded) -> None:
         self._task = task
         self._loaded = loaded
-        self._cso_ids: Iterator[int] = iter(loaded.cso_ids)
         self._export_ids: Iterator[int] = iter(loaded.export_ids)
+        self._newcomers = Newcomers(task, iter(loaded.cso_ids), self._export_ids)
         self._changes = Changes()
-        self._known_columns: dict[tuple[TypeId, tuple[int, ...]], tuple[Column, ...]] = {}
 
     def evaluate(self) -> Changes:
         """What the range writes."""
@@ -113,16 +114,6 @@ class Evaluator:
         """The evaluation is no longer owed; one that failed stays owed (SYN-74)."""
         stamp = self._task.compiled.revision.outbound_stamps.get(mvo.type_id, 0)
         self._changes.mvo_marks.append(MvoMark(mvo.id, failed, stamp, self._task.claimed.config_version))
-
-    def serve_new(self, mvo: ServedMvo, link: Connector) -> Changes | None:
-        """What the targets of an MVO get that is about to be made of one CSO; None where an evaluation fails, which is
-        told when it is made again."""
-        self._changes = Changes()
-        seen = outbound_context(self._task, mvo, [link])
-        if not all(self._serve(mvo, one, [link], seen) for one in self._task.compiled.metaverse[mvo.type_id].targets):
-            return None
-        self._changes.count("outbound_evaluated")
-        return self._changes
 
     def _serve(self, mvo: ServedMvo, target: Target, links: Sequence[Connector], seen: EvalContext) -> bool:
         """One target's evaluation; False when it failed and stays owed."""
@@ -145,16 +136,11 @@ class Evaluator:
         offers = self._offers(mvo, target, cso, accepted, seen)
         if offers is None:
             return False
-        columns = self._columns(target, accepted)
         if cso is None:
-            if any(target.rules[index].record.provision for index in accepted):
-                values = ((one, offers[one.index]) for one in columns if one.follows is None)
-                naming = [one.wish(None, self._referred(mvo, one)) for one in columns if one.follows is not None]
-                return self._provision(mvo, target, created_rows(values, naming))
-            return True
+            return self._provision(mvo, target, accepted, offers)
         wishes = [
-            one.wish(offers[one.index], self._referred(mvo, one) if one.follows is not None else None)
-            for one in columns
+            one.wish(offers[one.index], self._referred(mvo, one.follows) if one.follows is not None else None)
+            for one in self._newcomers.way(target, accepted).columns.all
         ]
         self._update(mvo, target, cso, export, wishes)
         return True
@@ -182,54 +168,28 @@ class Evaluator:
         self, mvo: ServedMvo, target: Target, cso: Cso | None, accepted: tuple[int, ...], seen: EvalContext
     ) -> list[Any] | None:
         """What the accepting rules' mappings give, by index of link; None when one failed."""
-        offers: list[Any] = [msgspec.UNSET] * len(target.links)
-        failures: list[Failure] = []
-        held = cso.doc if cso is not None else {}
-        target.values(held, mvo.doc, seen, frozenset(accepted), offers, failures)
-        if failures:
-            index, kind, message = min(failures)
+        way = self._newcomers.way(target, accepted)
+        offers = offers_of(target, cso.doc if cso is not None else {}, mvo.doc, seen, way.live)
+        if isinstance(offers, tuple):
+            index, kind, message = offers
             self._error(mvo, kind, f"{target.links[index].key}: {message}", target.links[index].rule)
             return None
         return offers
 
-    def _columns(self, target: Target, accepted: tuple[int, ...]) -> tuple[Column, ...]:
-        key = (target.type_id, accepted)
-        if key not in self._known_columns:
-            self._known_columns[key] = columns_of(target, accepted)
-        return self._known_columns[key]
-
-    def _referred(self, mvo: ServedMvo, column: Column) -> tuple[MvoId, ...]:
+    def _referred(self, mvo: ServedMvo, attr: str) -> tuple[MvoId, ...]:
         refs = self._loaded.refs.get(mvo.id, ())
-        return tuple(ref.target_mvo_id for ref in refs if ref.attr == column.follows)
+        return tuple(ref.target_mvo_id for ref in refs if ref.attr == attr)
 
-    def _provision(self, mvo: ServedMvo, target: Target, rows: tuple[PendingRow, ...]) -> bool:
-        anchor = _value_of(rows, target.record.anchor)
-        if anchor is None:
+    def _provision(self, mvo: ServedMvo, target: Target, accepted: tuple[int, ...], offers: Sequence[Any]) -> bool:
+        way = self._newcomers.way(target, accepted)
+        if not way.provisions:
+            return True
+        new = created(way.columns, offers, partial(self._referred, mvo))
+        if new.sets.get(target.record.anchor) is None:
             message = f"{target.system.key}.{target.record.key}: the anchor {target.record.anchor!r} would be empty; "
             self._error(mvo, "missing_input", message + "map a value to it")
             return False
-        cso_id = CsoId(next(self._cso_ids))
-        self._changes.new_csos.append(
-            NewCso(
-                id=cso_id,
-                type_id=target.type_id,
-                system_id=target.system_id,
-                partition="",
-                anchor=anchor_key(anchor, target.record.attributes[target.record.anchor])[0],
-                anchor_hash=None,
-                secondary=_secondary(target, rows),
-                secondary_hash=None,
-                state=CsoState.PENDING_PROVISIONING,
-                doc={},
-                fingerprint=None,
-                mvo_id=mvo.id,
-                join_type=JoinType.PROVISIONED,
-                join_rule=target.rules[0].record.key,
-            )
-        )
-        self._stage(mvo, target, cso_id, None, ExportKind.CREATE, rows)
-        self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "provisioned", detail=f"{target.system.key}: {anchor}"))
-        self._changes.count("provisioned")
+        self._newcomers.provision(self._changes, mvo, target, new)
         return True
 
     def _update(
@@ -261,7 +221,7 @@ class Evaluator:
         text = (
             anchor_key(anchor, target.record.attributes[target.record.anchor])[0] if anchor is not None else cso.anchor
         )
-        secondary = _secondary(target, rows)
+        secondary = secondary_of(target, {row.attr: row.value for row in rows})
         if (text, secondary) != (cso.anchor, cso.secondary):
             self._changes.csos.append(
                 CsoWrite(
@@ -325,10 +285,3 @@ class Evaluator:
 
 def _value_of(rows: Sequence[PendingRow], attr: str) -> Any:
     return next((row.value for row in rows if row.attr == attr), None)
-
-
-def _secondary(target: Target, rows: Sequence[PendingRow]) -> str | None:
-    if target.record.secondary is None:
-        return None
-    value = _value_of(rows, target.record.secondary)
-    return str(value) if value is not None else None

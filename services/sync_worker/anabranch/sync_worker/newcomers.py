@@ -1,0 +1,147 @@
+"""What a metaverse object gets in a target where it has nothing yet: an account about to be created.
+
+Both the step `outbound` and the settling of matches provision; what they write is made here. Which rules accept decides
+most of it, and most objects of a batch are accepted by the same ones, so that is found out once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from anabranch.engine.compiled import Failure, Target
+from anabranch.engine.creating import Columns, Created, columns_of, created
+from anabranch.engine.expressions import EvalContext
+from anabranch.engine.scope import ScopeProblem
+from anabranch.engine.values import anchor_key
+from anabranch.model.changes import Changes, Item, NewCso
+from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType
+from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
+from anabranch.model.objects import Connector, Document, PendingExport, ServedMvo
+from anabranch.runtime.work import Task
+from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
+
+# Looked up once: a member of an enumeration costs more than the rest of a comparison.
+_PROVISIONING, _PROVISIONED = CsoState.PENDING_PROVISIONING, JoinType.PROVISIONED
+_CREATE, _READY = ExportKind.CREATE, ExportState.READY
+
+
+class Way(msgspec.Struct, frozen=True):
+    """What follows from which rules of a target accept an object."""
+
+    live: frozenset[int]
+    columns: Columns
+    provisions: bool
+
+
+class Newcomers:
+    """Makes what one batch provisions, with the ids it was given."""
+
+    def __init__(self, task: Task, cso_ids: Iterator[int], export_ids: Iterator[int]) -> None:
+        self._task = task
+        self._cso_ids = cso_ids
+        self._export_ids = export_ids
+        self._ways: dict[tuple[TypeId, tuple[int, ...]], Way] = {}
+
+    def way(self, target: Target, accepted: tuple[int, ...]) -> Way:
+        """What follows for the target from these accepting rules."""
+        key = (target.type_id, accepted)
+        found = self._ways.get(key)
+        if found is None:
+            provisions = any(target.rules[index].record.provision for index in accepted)
+            found = self._ways[key] = Way(frozenset(accepted), columns_of(target, accepted), provisions)
+        return found
+
+    def serve_new(self, changes: Changes, mvo: ServedMvo, link: Connector) -> bool:
+        """All targets of a metaverse object that is about to be made of one CSO get what they lack; False, and nothing
+        is changed, where an evaluation fails. It is told when that is made again."""
+        seen = outbound_context(self._task, mvo, [link])
+        found: list[tuple[Target, Created]] = []
+        for target in self._task.compiled.metaverse[mvo.type_id].targets:
+            try:
+                accepted = accepted_rules(target, mvo, seen)
+            except ScopeProblem:
+                return False
+            if accepted:
+                way = self.way(target, accepted)
+                offers = offers_of(target, {}, mvo.doc, seen, way.live)
+                if isinstance(offers, tuple):
+                    return False
+                if way.provisions:
+                    new = created(way.columns, offers, _refers_to_nothing)
+                    if new.sets.get(target.record.anchor) is None:
+                        return False
+                    found.append((target, new))
+        for target, new in found:
+            self.provision(changes, mvo, target, new)
+        changes.count("outbound_evaluated")
+        return True
+
+    def provision(self, changes: Changes, mvo: ServedMvo, target: Target, new: Created) -> None:
+        """The object is provisioned, with an anchor among what it is created with."""
+        record, system, sets = target.record, target.system, new.sets
+        anchor, rule = sets[record.anchor], target.rules[0].record.key
+        cso_id = CsoId(next(self._cso_ids))
+        changes.new_csos.append(
+            NewCso(
+                id=cso_id,
+                type_id=target.type_id,
+                system_id=target.system_id,
+                partition="",
+                anchor=anchor_key(anchor, record.attributes[record.anchor])[0],
+                anchor_hash=None,
+                secondary=secondary_of(target, sets),
+                secondary_hash=None,
+                state=_PROVISIONING,
+                doc={},
+                fingerprint=None,
+                mvo_id=mvo.id,
+                join_type=_PROVISIONED,
+                join_rule=rule,
+            )
+        )
+        claimed = self._task.claimed
+        changes.exports.append(
+            PendingExport(
+                id=ExportId(next(self._export_ids)),
+                cso_id=cso_id,
+                type_id=target.type_id,
+                system_id=target.system_id,
+                mvo_id=mvo.id,
+                kind=_CREATE,
+                state=_READY,
+                rows=new.rows or (),
+                sets=sets if new.rows is None else None,
+                rule=rule,
+                staged_run=claimed.run,
+                config_version=claimed.config_version,
+                staged_now=claimed.now,
+                seen_seq=mvo.change_seq,
+            )
+        )
+        changes.item("mvo", Item(mvo.id, mvo.origin_key, "staged", detail=f"{system.key}: create"))
+        changes.item("mvo", Item(mvo.id, mvo.origin_key, "provisioned", detail=f"{system.key}: {anchor}"))
+        changes.count("creates_staged")
+        changes.count("provisioned")
+
+
+def _refers_to_nothing(_: str) -> tuple[MvoId, ...]:
+    return ()
+
+
+def offers_of(
+    target: Target, held: Document, values: Document, seen: EvalContext, live: frozenset[int]
+) -> list[Any] | Failure:
+    """What the accepting rules' mappings give, by index of link; where one failed, the failure that is told."""
+    offers: list[Any] = [msgspec.UNSET] * len(target.links)
+    failures: list[Failure] = []
+    target.values(held, values, seen, live, offers, failures)
+    return min(failures) if failures else offers
+
+
+def secondary_of(target: Target, values: Mapping[str, Any]) -> str | None:
+    """The secondary id an object with these values has."""
+    value = values.get(target.record.secondary) if target.record.secondary is not None else None
+    return None if value is None else str(value)
