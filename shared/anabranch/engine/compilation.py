@@ -154,6 +154,8 @@ class _Compiler:
             scope=self._scope(rules, {"cs": record.attributes}, "cs"),
             flows=self._flows(compiled_rules, links, checked, record.attributes),
             reads_refs=self._reads_references(checked, links, record.attributes),
+            enabled=frozenset(index for index, rule in enumerate(rules) if rule.enabled),
+            refers=any(rule.references for rule in compiled_rules),
         )
 
     def _reads_references(

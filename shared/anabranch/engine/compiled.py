@@ -98,6 +98,10 @@ class InboundType(msgspec.Struct, frozen=True):
     flows: Mapping[TypeId, Flow]
     reads_refs: frozenset[str]
     """The reference attributes of which some expression reads the raw identifiers, which live outside the document."""
+    enabled: frozenset[int]
+    """The indexes of the enabled rules."""
+    refers: bool
+    """Whether some rule maps a reference."""
 
 
 class OutboundRule(msgspec.Struct, frozen=True):

@@ -62,7 +62,7 @@ def evaluate(
     own: Contributions = {}
     values: list[ValueChange] = []
     failures: list[Failure] = []
-    live = frozenset(index for index in accepted if inbound.rules[index].record.enabled)
+    live = inbound.enabled.intersection(accepted)
     owes_draw = False
     if flow is not None:
         offers: list[Any] = [ABSENT] * len(inbound.links)
@@ -70,16 +70,16 @@ def evaluate(
             before = len(failures)
             stratum.function(cs, doc, context, live, offers, failures)
             new_failures = failures[before:]
-            owes_draw = any(kind == NEEDS_DRAW for _, kind, _ in new_failures)
-            if _fails_object(inbound, new_failures):
-                return Evaluation(mvo.doc, mvo.provenance, cso.contributions, (), tuple(failures), True, False)
-            if owes_draw:
-                break
             attrs: Sequence[str] = stratum.attrs
-            if not new_failures:
-                attrs, doc, provenance, taken = _take_plain(stratum, offers, doc, provenance, run)
+            if new_failures:
+                owes_draw = any(kind == NEEDS_DRAW for _, kind, _ in new_failures)
+                if _fails_object(inbound, new_failures):
+                    return Evaluation(mvo.doc, mvo.provenance, cso.contributions, (), tuple(failures), True, False)
+                if owes_draw:
+                    break
+                taken: list[ValueChange] = []
             else:
-                taken = []
+                attrs, doc, provenance, taken = _take_plain(stratum, offers, doc, provenance, run)
             if not attrs:
                 values.extend(taken)
                 continue
@@ -114,12 +114,15 @@ def _take_plain(
     plain = stratum.plain
     left = list(stratum.rest)
     if not doc and not provenance:
-        found = [(attr, None, offers[at], mapping) for attr, at, mapping in plain if offers[at] is not ABSENT]
-        values: list[ValueChange] = [one for one in found if one[2] is not None]
+        values: list[ValueChange] = [
+            (attr, None, value, mapping)
+            for attr, at, mapping in plain
+            if (value := offers[at]) is not None and value is not ABSENT
+        ]
         if not values:
             return list(stratum.attrs), doc, provenance, values
-        if len(values) < len(found):
-            left.extend(one[0] for one in found if one[2] is None)
+        if len(values) < len(plain):
+            left.extend(attr for attr, at, _ in plain if offers[at] is None)
         new_doc = {attr: value for attr, _, value, _ in values}
         return left, new_doc, {attr: [mapping, run] for attr, _, _, mapping in values}, values
     return _take_changed(plain, left, offers, doc, provenance, run)

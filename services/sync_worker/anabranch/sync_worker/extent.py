@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from anabranch.engine.compiled import InboundType
 from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.model.changes import CsoLink, MvoWrite
 from anabranch.model.enums import JoinType, RunKind
-from anabranch.model.identity import CsoId, TypeId
-from anabranch.model.objects import Cso, CsoRef, Document, Mvo, RawRef
+from anabranch.model.identity import CsoId, RunId, TypeId
+from anabranch.model.objects import Contributions, Cso, CsoRef, Document, Mvo, RawRef
 from anabranch.runtime.loading import raw_refs_by_cso
 from anabranch.runtime.work import Task, system_id
 from anabranch.store.port import Due, Reader
@@ -145,13 +146,29 @@ def unjoined(cso: Cso, *, released: bool = False) -> CsoLink:
     )
 
 
-def evaluated(task: Task, cso: Cso, **fields: Any) -> CsoLink:
-    """The CSO's sync row after its evaluation is complete: the number that was read is consumed (SYN-5)."""
-    stamp = task.compiled.revision.inbound_stamps.get(cso.type_id, 0)
-    done: Mapping[str, Any] = {
-        "synced_seq": cso.change_seq,
-        "rule_stamp": stamp,
-        "config_version": task.claimed.config_version,
-        "failed": False,
-    }
-    return relinked(cso, **{**done, **fields})
+def evaluated(
+    task: Task,
+    cso: Cso,
+    *,
+    contributions: Contributions | msgspec.UnsetType | None = msgspec.UNSET,
+    refs_due: bool | None = None,
+    failed: bool = False,
+    settled_in: RunId | None = None,
+) -> CsoLink:
+    """The CSO's sync row after its evaluation is complete: the number that was read is consumed (SYN-5). What is not
+    given stays as it is."""
+    return CsoLink(
+        cso_id=cso.id,
+        mvo_id=cso.mvo_id,
+        join_type=cso.join_type,
+        join_rule=cso.join_rule,
+        synced_seq=cso.change_seq,
+        rule_stamp=task.compiled.revision.inbound_stamps.get(cso.type_id, 0),
+        config_version=task.claimed.config_version,
+        turns_at=None,
+        contributions=cso.contributions if contributions is msgspec.UNSET else contributions,
+        refs_due=cso.refs_due if refs_due is None else refs_due,
+        failed=failed,
+        released=cso.released,
+        settled_in=settled_in,
+    )

@@ -269,20 +269,26 @@ def _write_link(
 ) -> None:
     """The object's sync row: evaluated, or owed the values that have to be drawn first; what those would be is kept
     with the proposal, as a hint of what to look up."""
-    refers = loaded.before_references and any(rule.references for rule in task.compiled.inbound[cso.type_id].rules)
-    owed = {
-        "contributions": outcome.contributions,
-        "refs_due": refers or cso.refs_due,
-        "settled_in": loaded.settling,
-    }
+    refers = cso.refs_due or (loaded.before_references and task.compiled.inbound[cso.type_id].refers)
     if outcome.owes_draw:
         wants = {name: list(offered[:_HINTED]) for name, offered in wishes}
         body = {"wants": wants, "contests": _contests(task, loaded, cso, mvo, wishes)}
         changes.proposals.append(Proposal(DRAW, cso.id, canonical_place(task, cso), body))
-        changes.links.append(relinked(cso, **owed))
+        changes.links.append(
+            relinked(cso, contributions=outcome.contributions, refs_due=refers, settled_in=loaded.settling)
+        )
         return
     failed = bool(outcome.failures)
-    changes.links.append(evaluated(task, cso, failed=failed, **owed))
+    changes.links.append(
+        evaluated(
+            task,
+            cso,
+            contributions=outcome.contributions,
+            refs_due=refers,
+            failed=failed,
+            settled_in=loaded.settling,
+        )
+    )
     changes.count("selected")
     changes.count("errored" if failed else ("changed" if outcome.values or not mvo.evaluated else "unchanged"))
 

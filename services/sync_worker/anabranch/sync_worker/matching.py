@@ -168,7 +168,7 @@ def _served_at_once(task: Task, inbound: InboundType, mvo_type: TypeId) -> Seque
     """The targets of a new metaverse object of the type; none where a later step of the run may still touch it: its
     references follow, or its own system is one of the targets."""
     targets = task.compiled.metaverse[mvo_type].targets
-    if any(rule.references for rule in inbound.rules) or any(one.system_id == inbound.system_id for one in targets):
+    if inbound.refers or any(one.system_id == inbound.system_id for one in targets):
         return ()
     return targets
 
@@ -186,6 +186,7 @@ class _Settler:
         self._ids: Iterator[int] = iter(found.new_ids)
         self._hits = {key: list(some) for key, some in found.hits.items()}
         self._taken: dict[MvoId, CsoId] = {}
+        self._at_once: dict[tuple[TypeId, TypeId], bool] = {}
         self._changes = Changes()
         self._newcomers = Newcomers(task, iter(found.cso_ids), iter(found.export_ids))
 
@@ -285,14 +286,20 @@ class _Settler:
 
     def _serve(self, joined: Cso, mvo: Mvo, outcome: Evaluation) -> bool:
         """The new object's targets get what `outbound` would give them; False where that is left to it."""
-        inbound = self._task.compiled.inbound[joined.type_id]
-        if outcome.owes_draw or not _served_at_once(self._task, inbound, mvo.type_id):
+        if outcome.owes_draw or not self._is_served_at_once(joined.type_id, mvo.type_id):
             return False
         # The object's number is drawn when it is written, and is higher than any before the run.
         start = self._task.claimed.start_seq
         new = ServedMvo(mvo.id, mvo.type_id, mvo.origin_key, mvo.state, mvo.delete_after, outcome.doc, start)
         link = Connector(joined.id, mvo.id, joined.type_id, joined.system_id, joined.state)
         return self._newcomers.serve_new(self._changes, new, link)
+
+    def _is_served_at_once(self, type_id: TypeId, mvo_type: TypeId) -> bool:
+        found = self._at_once.get((type_id, mvo_type))
+        if found is None:
+            targets = _served_at_once(self._task, self._task.compiled.inbound[type_id], mvo_type)
+            found = self._at_once[type_id, mvo_type] = bool(targets)
+        return found
 
     def _write(
         self,
@@ -332,7 +339,7 @@ class _Settler:
         if cso.type_id in self._task.compiled.referable:
             self._changes.joined_csos.append(cso.id)
         self._changes.item("cso", Item(cso.id, cso.anchor or "", kind.value, detail=rule))
-        refers = any(one.references for one in self._task.compiled.inbound[cso.type_id].rules)
+        refers = self._task.compiled.inbound[cso.type_id].refers
         return replace(
             cso, mvo_id=mvo_id, join_type=kind, join_rule=rule, synced_seq=0, refs_due=refers, released=False
         )

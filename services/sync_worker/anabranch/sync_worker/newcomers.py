@@ -7,6 +7,7 @@ most of it, and most objects of a batch are accepted by the same ones, so that i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -17,11 +18,11 @@ from anabranch.engine.expressions import EvalContext
 from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
 from anabranch.model.changes import Changes, Item, NewCso
-from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType
+from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState
 from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
 from anabranch.model.objects import Connector, Document, PendingExport, ServedMvo
 from anabranch.runtime.work import Task
-from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
+from anabranch.sync_worker.outbound_view import outbound_context
 
 # Looked up once: a member of an enumeration costs more than the rest of a comparison.
 _PROVISIONING, _PROVISIONED = CsoState.PENDING_PROVISIONING, JoinType.PROVISIONED
@@ -31,7 +32,8 @@ _CREATE, _READY = ExportKind.CREATE, ExportState.READY
 class Way(msgspec.Struct, frozen=True):
     """What follows from which rules of a target accept an object."""
 
-    live: frozenset[int]
+    accepted: frozenset[int]
+    """Those of them that are enabled."""
     columns: Columns
     provisions: bool
 
@@ -44,29 +46,37 @@ class Newcomers:
         self._cso_ids = cso_ids
         self._export_ids = export_ids
         self._ways: dict[tuple[TypeId, tuple[int, ...]], Way] = {}
+        self._contexts: dict[tuple[TypeId, CsoState, MvoState, datetime | None], EvalContext] = {}
 
     def way(self, target: Target, accepted: tuple[int, ...]) -> Way:
-        """What follows for the target from these accepting rules."""
+        """What follows for the target when these rules accept, enabled or not."""
         key = (target.type_id, accepted)
         found = self._ways.get(key)
         if found is None:
-            provisions = any(target.rules[index].record.provision for index in accepted)
-            found = self._ways[key] = Way(frozenset(accepted), columns_of(target, accepted), provisions)
+            enabled = tuple(index for index in accepted if target.rules[index].record.enabled)
+            provisions = any(target.rules[index].record.provision for index in enabled)
+            found = self._ways[key] = Way(frozenset(enabled), columns_of(target, enabled), provisions)
+        return found
+
+    def _context(self, mvo: ServedMvo, link: Connector) -> EvalContext:
+        key = (link.type_id, link.state, mvo.state, mvo.delete_after)
+        found = self._contexts.get(key)
+        if found is None:
+            found = self._contexts[key] = outbound_context(self._task, mvo, [link])
         return found
 
     def serve_new(self, changes: Changes, mvo: ServedMvo, link: Connector) -> bool:
         """All targets of a metaverse object that is about to be made of one CSO get what they lack; False, and nothing
         is changed, where an evaluation fails. It is told when that is made again."""
-        seen = outbound_context(self._task, mvo, [link])
+        seen = self._context(mvo, link)
         found: list[tuple[Target, Created]] = []
         for target in self._task.compiled.metaverse[mvo.type_id].targets:
             try:
-                accepted = accepted_rules(target, mvo, seen)
+                way = self.way(target, target.scope(mvo.doc, seen))
             except ScopeProblem:
                 return False
-            if accepted:
-                way = self.way(target, accepted)
-                offers = offers_of(target, {}, mvo.doc, seen, way.live)
+            if way.accepted:
+                offers = offers_of(target, {}, mvo.doc, seen, way.accepted)
                 if isinstance(offers, tuple):
                     return False
                 if way.provisions:

@@ -169,7 +169,7 @@ class Evaluator:
     ) -> list[Any] | None:
         """What the accepting rules' mappings give, by index of link; None when one failed."""
         way = self._newcomers.way(target, accepted)
-        offers = offers_of(target, cso.doc if cso is not None else {}, mvo.doc, seen, way.live)
+        offers = offers_of(target, cso.doc if cso is not None else {}, mvo.doc, seen, way.accepted)
         if isinstance(offers, tuple):
             index, kind, message = offers
             self._error(mvo, kind, f"{target.links[index].key}: {message}", target.links[index].rule)
