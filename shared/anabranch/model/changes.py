@@ -151,8 +151,8 @@ class MvoWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The result of one step for one object: the kind of `change`, `values` (attribute, old, new, mapping id).
 
-    Of a new object whose values all came from the source, `came` may hold them by attribute instead: it is read back as
-    `values`."""
+    Where values came to be that no mapping is named for, `came` may hold them by attribute instead: they are read back
+    as the first of the `values`."""
 
     object_id: int
     key: str

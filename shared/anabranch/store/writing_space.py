@@ -7,7 +7,7 @@ commit; what an arrival or a departure means for objects that refer to it comes 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from anabranch.store.writing_metaverse import write_keys
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection
+
+_Value = TypeVar("_Value")
 
 
 async def write_space(connection: Connection, changes: Changes, placed: Mapping[int, int] | None = None) -> None:
@@ -75,20 +77,25 @@ async def _add_csos(connection: Connection, csos: Sequence[NewCso]) -> None:
 
 
 async def _update_csos(connection: Connection, csos: Sequence[CsoWrite]) -> None:
+    shared: dict[tuple[Any, ...], int] = {}
+    numbers = [shared.setdefault((one.partition, one.state, one.touch, one.synced), len(shared) + 1) for one in csos]
     await connection.execute(
         sql("write_csos"),
         [one.id for one in csos],
-        [one.partition for one in csos],
-        [one.anchor for one in csos],
-        [one.anchor_hash for one in csos],
-        [one.secondary for one in csos],
-        [one.secondary_hash for one in csos],
-        [one.state for one in csos],
+        _unless_empty([one.anchor for one in csos]),
+        _unless_empty([one.anchor_hash for one in csos]),
+        _unless_empty([one.secondary for one in csos]),
+        _unless_empty([one.secondary_hash for one in csos]),
         [one.doc for one in csos],
-        [one.fingerprint for one in csos],
-        [one.touch for one in csos],
-        [one.synced for one in csos],
+        _unless_empty([one.fingerprint for one in csos]),
+        numbers if len(shared) > 1 else [],
+        *(list(column) for column in zip(*shared, strict=True)),
     )
+
+
+def _unless_empty(values: list[_Value | None]) -> list[_Value | None]:
+    """The values, or nothing where there is none among them: the driver looks at every element of an array."""
+    return [] if values.count(None) == len(values) else values
 
 
 async def _free_links(connection: Connection, leaving: Sequence[CsoLink]) -> None:
@@ -105,7 +112,7 @@ async def _update_links(connection: Connection, links: Sequence[CsoLink]) -> Non
         [one.cso_id for one in links],
         [one.mvo_id for one in links],
         [one.synced_seq for one in links],
-        numbers,
+        numbers if len(shared) > 1 else [],
         *columns,
     )
 

@@ -170,6 +170,10 @@ async def record_range(task: Task) -> None:
     versions = sent.versions(task.claimed.payload["lo"], task.claimed.payload["hi"])
     identifiers = Identifiers(task, system_id(task), sent)
     confirmed = connector_of(task).capabilities.self_confirming
+    hidden = {
+        type_id: frozenset(name for name, one in record.attributes.items() if one.sensitive)
+        for type_id, (_, record) in task.compiled.object_types.items()
+    }
 
     async def load(reader: Reader) -> _Loaded:
         return await _load(task, reader, list(versions), identifiers, sent)
@@ -183,7 +187,8 @@ async def record_range(task: Task) -> None:
                 stale += 1
             else:
                 refs = loaded.refs.get(one.id, [])
-                record_whole(task, changes, one, refs, identifiers, loaded.sent_seq, confirmed=confirmed)
+                concealed = hidden[one.type_id]
+                record_whole(task, changes, one, refs, identifiers, loaded.sent_seq, concealed, confirmed=confirmed)
         others = loaded.others
         for export in others.exports:
             cso = others.csos[export.cso_id]

@@ -128,18 +128,20 @@ def record_whole(
     refs: Sequence[CsoRef],
     identifiers: Identifiers,
     sent_seq: int,
+    hidden: frozenset[str],
     *,
     confirmed: bool,
 ) -> None:
-    """What `record_success` records of an export that goes out whole, decided from less."""
+    """What `record_success` records of an export that goes out whole, decided from less; `hidden` are the object type's
+    sensitive attributes."""
     changes.expect_exports[sent.export] = sent.version
     changes.expect_csos[sent.id] = (sent.change_seq, sent.link_version)
     attributes = task.compiled.object_types[sent.type_id][1].attributes
+    came: Document | None = None
+    shown: Shown = ()
     if sent.sets is not None:
         doc = {**sent.doc, **sent.sets}
-        shown: Shown = tuple(
-            [(attr, None, "***" if attributes[attr].sensitive else value, None) for attr, value in sent.sets.items()]
-        )
+        came = {attr: "***" if attr in hidden else value for attr, value in sent.sets.items()} if hidden else sent.sets
     else:
         doc, shown = apply_rows(sent.doc, sent.rows, attributes), _shown(attributes, sent.rows)
     if sent.naming:
@@ -152,14 +154,21 @@ def record_whole(
     else:
         changes.sent_exports.append(sent.export)
         changes.sent_seq = sent_seq
-    _tell(changes, sent, sent.export, sent.kind, shown)
+    _tell(changes, sent, sent.export, sent.kind, shown, came)
 
 
-def _tell(changes: Changes, cso: Cso | SentPicture, export: ExportId, kind: ExportKind, shown: Shown) -> None:
+def _tell(
+    changes: Changes,
+    cso: Cso | SentPicture,
+    export: ExportId,
+    kind: ExportKind,
+    shown: Shown,
+    came: Document | None = None,
+) -> None:
     """The item and the counts of a create or an update that was carried out; who waited for the object is woken."""
     if cso.mvo_id is not None and cso.anchor_hash is None:
         changes.arrived.append((cso.system_id, cso.mvo_id))
-    changes.item("export", Item(export, cso.anchor or "", "exported", shown, detail=kind.value))
+    changes.item("export", Item(export, cso.anchor or "", "exported", shown, kind.value, came))
     changes.count("exported")
     changes.count(_EXPORTED[kind])
 

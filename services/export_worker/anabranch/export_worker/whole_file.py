@@ -25,6 +25,7 @@ from anabranch.model.identity import CsoId, MvoId, TypeId
 from anabranch.model.objects import CsoRef, PendingRow, TargetPicture
 from anabranch.runtime.connecting import open_connector
 from anabranch.runtime.loading import refs_by_cso
+from anabranch.runtime.pipelining import OneAhead
 from anabranch.runtime.work import Task, system_id
 
 _PAGE = 2000
@@ -54,6 +55,13 @@ async def write_file(task: Task) -> None:
 
 def _rejected(kind: str, message: str) -> Outcome:
     return Outcome(status=OutcomeStatus.REJECTED, failure_class=FailureClass.PERMANENT, kind=kind, message=message)
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """Some objects in anchor order, and their references."""
+
+    pictures: list[TargetPicture]
+    refs: dict[CsoId, list[CsoRef]]
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -97,34 +105,36 @@ class _Writer:
     async def _of_type(self, type_id: TypeId, record: ObjectType) -> AsyncIterator[list[TargetObject]]:
         async with self._task.store.reader() as reader:
             ids = await reader.anchor_order(type_id)
+        pages = (self._read([CsoId(one) for one in ids[at : at + _PAGE]]) for at in range(0, len(ids), _PAGE))
         rivals: list[_Candidate] = []
-        for start in range(0, len(ids), _PAGE):
-            self._task.hold.progress()
-            wanted: list[TargetObject] = []
-            for candidate in await self._page([CsoId(one) for one in ids[start : start + _PAGE]]):
-                if rivals and rivals[0].picture.anchor != candidate.picture.anchor:
-                    if len(rivals) > 1:
-                        rivals = await self._in_order(rivals)
-                    wanted += self._settle(rivals, record)
-                    rivals = []
-                rivals.append(candidate)
-            yield wanted
+        async with OneAhead(pages) as read:
+            async for found in read:
+                self._task.hold.progress()
+                wanted: list[TargetObject] = []
+                for candidate in await self._candidates(found):
+                    if rivals and rivals[0].picture.anchor != candidate.picture.anchor:
+                        if len(rivals) > 1:
+                            rivals = await self._in_order(rivals)
+                        wanted += self._settle(rivals, record)
+                        rivals = []
+                    rivals.append(candidate)
+                yield wanted
         yield self._settle(await self._in_order(rivals), record)
 
-    async def _page(self, ids: Sequence[CsoId]) -> list[_Candidate]:
+    async def _read(self, ids: Sequence[CsoId]) -> _Page:
         async with self._task.store.reader() as reader:
             by_id = {one.id: one for one in await reader.target_objects(ids)}
             refs = await refs_by_cso(reader, ids)
-            page = [
-                _Candidate(one, refs.get(one.id, []), self._written.carry_out(one))
-                for one in map(by_id.get, ids)
-                if one is not None
-            ]
-            rows = [row for one in page if one.carries for row in one.picture.rows if row.target_mvo_id is not None]
-            if self._has_references:
-                self._identifiers.know(by_id.values())
-            if refs or rows:
-                await self._identifiers.learn(reader, [ref for some in refs.values() for ref in some], rows)
+        return _Page([one for one in map(by_id.get, ids) if one is not None], refs)
+
+    async def _candidates(self, read: _Page) -> list[_Candidate]:
+        page = [_Candidate(one, read.refs.get(one.id, []), self._written.carry_out(one)) for one in read.pictures]
+        rows = [row for one in page if one.carries for row in one.picture.rows if row.target_mvo_id is not None]
+        if self._has_references:
+            self._identifiers.know(read.pictures)
+        if read.refs or rows:
+            async with self._task.store.reader() as reader:
+                await self._identifiers.learn(reader, [ref for some in read.refs.values() for ref in some], rows)
         return [one for one in page if self._belongs(one)]
 
     def _belongs(self, one: _Candidate) -> bool:

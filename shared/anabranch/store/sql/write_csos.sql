@@ -1,13 +1,15 @@
+-- What the objects of a batch have in common is given once; a column that is empty in all of them comes as an empty array.
 WITH written AS (
     UPDATE cso c
-       SET partition = u.partition, anchor = u.anchor, anchor_hash = u.anchor_hash, secondary = u.secondary,
-           secondary_hash = u.secondary_hash, state = u.state, doc = u.doc, fingerprint = u.fingerprint,
-           change_seq = CASE WHEN u.touch THEN nextval('change_seq') ELSE c.change_seq END
-      FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::bytea[], $7::text[], $8::jsonb[],
-                  $9::bytea[], $10::boolean[], $11::boolean[])
-           AS u (id, partition, anchor, anchor_hash, secondary, secondary_hash, state, doc, fingerprint, touch, synced)
+       SET partition = t.partition, anchor = u.anchor, anchor_hash = u.anchor_hash, secondary = u.secondary,
+           secondary_hash = u.secondary_hash, state = t.state, doc = u.doc, fingerprint = u.fingerprint,
+           change_seq = CASE WHEN t.touch THEN nextval('change_seq') ELSE c.change_seq END
+      FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::text[], $5::bytea[], $6::jsonb[], $7::bytea[], $8::integer[])
+           AS u (id, anchor, anchor_hash, secondary, secondary_hash, doc, fingerprint, shared)
+      JOIN unnest($9::text[], $10::text[], $11::boolean[], $12::boolean[]) WITH ORDINALITY
+           AS t (partition, state, touch, synced, number) ON t.number = coalesce(u.shared, 1)
      WHERE c.id = u.id
- RETURNING c.id, c.state, c.change_seq, u.touch AND u.synced AS synced
+ RETURNING c.id, c.state, c.change_seq, t.touch AND t.synced AS synced
 )
 UPDATE cso_sync s
    SET state = w.state, change_seq = w.change_seq,

@@ -9,5 +9,5 @@ UPDATE cso_sync s
   JOIN unnest($5::text[], $6::text[], $7::bigint[], $8::integer[], $9::timestamptz[], $10::jsonb[], $11::boolean[],
               $12::boolean[], $13::boolean[], $14::bigint[]) WITH ORDINALITY
        AS t (join_type, join_rule, rule_stamp, config_version, turns_at, contributions, refs_due, failed, released,
-             settled_in, number) ON t.number = u.shared
+             settled_in, number) ON t.number = coalesce(u.shared, 1)
  WHERE s.cso_id = u.cso_id
