@@ -156,6 +156,31 @@ async def test_obsolete_csos_divide_by_their_join_whatever_their_type(data_keepe
     assert await ids(data_keeper, due("obsolete_joined", stamps={})) == [2]
 
 
+@pytest.mark.behaviour("SYN-30")
+@pytest.mark.parametrize(
+    ("anchors", "differ"),
+    [
+        ((), True),
+        (("a1", "a2", "B3", "x y ~"), True),
+        (("a1", "A1"), False),
+        (("a1", "é1"), False),
+        (("a1", "a\t2"), False),
+        (("a1", ""), False),
+        (("a1", None), False),
+    ],
+)
+async def test_anchors_differ_where_they_are_plain_and_not_alike(
+    data_keeper: DataKeeper, anchors: tuple[str | None, ...], differ: bool
+) -> None:
+    csos = [a_new_cso(n, anchor=anchor) for n, anchor in enumerate(anchors, 1)]
+    others = [a_new_cso(101, anchor="A2", mvo_id=1), a_new_cso(102, anchor="A1", type_id=TypeId(2))]
+    await write(data_keeper, Changes(new_csos=[*csos, *others]))
+    async with data_keeper.reader() as reader:
+        assert await reader.anchors_differ(due("unjoined")) is differ
+        both = due("unjoined", stamps={PERSON: STAMP, TypeId(2): STAMP})
+        assert await reader.anchors_differ(both) is differ
+
+
 @pytest.mark.behaviour("SYN-51")
 async def test_references_are_due_at_normal_joined_csos(data_keeper: DataKeeper) -> None:
     csos = [

@@ -87,6 +87,7 @@ class World:
         self.view = view
         self.plan: Plan = an_organisation(place)
         self.on_progress: Callable[[Claimed], None] | None = None
+        self.on_claim: Callable[[Claimed], None] | None = None
         self.put_off: list[str] = []
         self.cache: LookupCache = NullCache()
         self._advance = advance
@@ -193,7 +194,9 @@ class World:
         )
         if claimed is None:
             return False
-        compiled = await self._ready(claimed.config_version)
+        if self.on_claim is not None:
+            self.on_claim(claimed)
+        compiled = await self.compiled(claimed.config_version)
         task = Task(claimed, compiled, self.store, _Telling(claimed, self), self.cache)
         try:
             await HANDLERS[kind].of(claimed)(task)
@@ -209,7 +212,8 @@ class World:
     async def _fail(self, claimed: Claimed, reason: FailedReason, fault: Exception) -> None:
         await self.store.fail_run(claimed, reason, str(fault))
 
-    async def _ready(self, version: int) -> Compiled:
+    async def compiled(self, version: int) -> Compiled:
+        """The revision, ready to be executed."""
         if version not in self._compiled:
             revision = await self.store.revision(version)
             zones = {name: ZoneInfo(name) for name in zone_names(revision.configuration)}

@@ -78,6 +78,11 @@ class MemoryReader(MemoryImportReading):
             or (turns_at is not None and turns_at <= due.now)
         )
 
+    async def anchors_differ(self, due: Due) -> bool:
+        anchors = [(cso.type_id, (cso.anchor or "").lower()) for cso in self._due(due)]
+        plain = all(anchor.isascii() and anchor.isprintable() and anchor for _, anchor in anchors)
+        return plain and len(set(anchors)) == len(anchors)
+
     async def metaverse_moved(self, system: SystemId, run: RunId, mvo_types: Sequence[TypeId]) -> bool:
         matched = [
             one.start_seq or 0

@@ -191,6 +191,9 @@ class Reader(Protocol):
     async def due_csos(self, due: Due, lo: int, hi: int) -> list[Cso]:
         """CSOs of the range that `due` selects now."""
 
+    async def anchors_differ(self, due: Due) -> bool:
+        """Whether the anchors of what `due` selects, type by type, are printable ASCII and differ in more than case."""
+
     async def metaverse_moved(self, system: SystemId, run: RunId, mvo_types: Sequence[TypeId]) -> bool:
         """Whether an MVO of these types has changed since the system's last sync, other than this run, that settled its
         matches began; an unjoined object may find a partner then that was not there before (SYN-2)."""

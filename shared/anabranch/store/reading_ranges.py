@@ -36,5 +36,5 @@ async def cut(connection: Connection, name: str, size: int, *params: Any) -> lis
 
 
 async def pick(connection: Connection, picture: str, name: str, lo: int, hi: int, *params: Any) -> list[asyncpg.Record]:
-    """Rows of `pick_csos` or `pick_served_mvos` for what the set holds in the range now, in id order."""
+    """What a statement over a set (such as `pick_csos`) says of what it holds in the range now."""
     return await connection.fetch(sql(picture).replace("@objects", set_statement(name)), lo, hi, *params)

@@ -15,7 +15,7 @@ from anabranch.store.due import due_set
 from anabranch.store.pool import one_row
 from anabranch.store.port import Due, IdRange
 from anabranch.store.reading_export import unpacked
-from anabranch.store.reading_ranges import cut, pick
+from anabranch.store.reading_ranges import HIGHEST, LOWEST, cut, pick
 from anabranch.store.reading_rows import CSO_STATES, cso_of, mvo_of, served_of
 from anabranch.store.sql_files import sql
 
@@ -35,6 +35,10 @@ class SyncReading:
     async def due_csos(self, due: Due, lo: int, hi: int) -> list[Cso]:
         name, params = due_set(due)
         return [cso_of(row) for row in await pick(self._connection, "pick_csos", name, lo, hi, *params)]
+
+    async def anchors_differ(self, due: Due) -> bool:
+        name, params = due_set(due)
+        return bool((await pick(self._connection, "compare_anchors", name, LOWEST, HIGHEST, *params))[0][0])
 
     async def metaverse_moved(self, system: SystemId, run: RunId, mvo_types: Sequence[TypeId]) -> bool:
         row = await one_row(self._connection, sql("has_metaverse_moved"), system, run, mvo_types)

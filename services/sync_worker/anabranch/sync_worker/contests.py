@@ -21,6 +21,7 @@ from anabranch.engine.compiled import InboundType, MetaverseSide
 from anabranch.engine.joining import Search, candidates
 from anabranch.engine.keys import key_hash
 from anabranch.model.changes import ProposalPack
+from anabranch.model.enums import ValueType
 from anabranch.model.identity import CsoId, TypeId
 from anabranch.model.objects import KeyHit
 
@@ -116,3 +117,43 @@ def one_key_finds_all(inbounds: Sequence[InboundType], side: MetaverseSide) -> b
         for condition in conditions
     }
     return len(asked) == 1 and not any(side.record.attributes[attr].multi_valued for attr in asked)
+
+
+def anchors_decide(inbounds: Sequence[InboundType], metaverse: Mapping[TypeId, MetaverseSide]) -> bool:
+    """True where objects of a system can only be in each other's way when their anchors differ in case alone: each
+    metaverse type is fed by one object type, whose match rules ask for one text that holds the anchor as it is, and
+    whose mappings give it nothing else."""
+    fed: set[TypeId] = set()
+    for inbound in inbounds:
+        mine = {
+            rule.mvo_type for rule in inbound.rules if rule.record.enabled and (rule.matches or rule.record.project)
+        }
+        if fed & mine or not all(_anchor_decides(inbound, metaverse[one]) for one in mine):
+            return False
+        fed |= mine
+    return True
+
+
+def _anchor_decides(inbound: InboundType, side: MetaverseSide) -> bool:
+    anchor = inbound.record.anchor
+    rules = [rule for rule in inbound.rules if rule.mvo_type == side.type_id and rule.record.enabled]
+    asked = {
+        (condition.attr, condition.source_attr)
+        for rule in rules
+        for conditions in rule.matches
+        for condition in conditions
+    }
+    if not asked:
+        return True
+    attr, source = min(asked, key=str)
+    held = side.record.attributes[attr]
+    if len(asked) > 1 or source != anchor or held.multi_valued:
+        return False
+    if held.type is not ValueType.TEXT or inbound.record.attributes[anchor].type is not ValueType.TEXT:
+        return False
+    feeding = [inbound.links[index] for rule in rules for index in rule.links]
+    return all(
+        one.mapping.source.attribute == anchor and not one.mapping.text_cleanup
+        for one in feeding
+        if one.target.name == attr
+    )

@@ -25,16 +25,16 @@ from anabranch.engine.deletion import join_cancels
 from anabranch.engine.flow import Evaluation
 from anabranch.engine.joining import candidates, find_partner, projection_rule
 from anabranch.engine.keys import key_hash
-from anabranch.model.changes import Changes, Item, KeyChange, NewMvo
+from anabranch.model.changes import Changes, Item, KeyChange, NewMvo, ProposalPack
 from anabranch.model.enums import CsoState, JoinType, MvoState
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import BatchId, CsoId, MvoId, TypeId
 from anabranch.model.objects import Connector, Cso, KeyHit, Mvo, Proposal, ServedMvo
 from anabranch.runtime.loading import links_by_mvo
-from anabranch.runtime.work import Task, decide_and_commit
+from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.contests import contested, objects_of
-from anabranch.sync_worker.extent import evaluated, is_settled, relinked, rewritten
+from anabranch.sync_worker.extent import due, evaluated, is_settled, relinked, rewritten
 from anabranch.sync_worker.flowing import (
     Loaded,
     Wishes,
@@ -47,6 +47,7 @@ from anabranch.sync_worker.flowing import (
 from anabranch.sync_worker.hinting import partners_of, tell_cache
 from anabranch.sync_worker.newcomers import Newcomers
 from anabranch.sync_worker.proposing import (
+    APART,
     MATCH,
     Hits,
     Seeker,
@@ -65,6 +66,9 @@ async def plan_settle(task: Task) -> None:
     and cut into ranges that follow one another."""
     run, size = task.claimed.run, task.claimed.batch_size
     async with task.store.reader() as reader:
+        if told := await reader.proposal_packs(run, APART):
+            await plan(task, await _due_batches(task, reader, told[0][1]))
+            return
         packs = await reader.proposal_packs(run, MATCH)
         waiting = contested([pack for _, pack in packs])
         ordered = await _in_order(task, reader, waiting.tolist())
@@ -85,6 +89,13 @@ async def plan_settle(task: Task) -> None:
         await unit.seal()
         await unit.done({})
     task.hold.sealed_with = len(batches) + 1
+
+
+async def _due_batches(task: Task, reader: Reader, apart: ProposalPack) -> list[NewBatch]:
+    """Everything due, where no object can get in the way of another one."""
+    everything = msgspec.msgpack.decode(apart.objects, type=bool)
+    ranges = await reader.due_ranges(due(task, "unjoined", everything=everything), task.claimed.batch_size)
+    return [replace(one, payload={**one.payload, "all": everything}) for one in batches_of(ranges)]
 
 
 async def _in_order(task: Task, reader: Reader, ids: Sequence[int]) -> list[Proposal]:
@@ -112,9 +123,7 @@ async def settle_range(task: Task) -> None:
     """Every object of the range is joined, projected, or reported, and has its first values."""
 
     async def load(reader: Reader) -> _Found:
-        wanted = await _wanted(task, reader)
-        csos = {cso.id: cso for cso in await reader.csos(wanted)}
-        seekers = await seekers_of(task, reader, [csos[one] for one in wanted if one in csos and _may(csos[one])])
+        seekers = await seekers_of(task, reader, [one for one in await _wanted(task, reader) if _may(one)])
         hits, mvos = await partners_of(task, reader, [one for seeker in seekers for one in seeker.searches])
         values = Loaded(
             csos=[],
@@ -145,8 +154,17 @@ async def settle_range(task: Task) -> None:
     await tell_cache(task, found[-1].hits)
 
 
-async def _wanted(task: Task, reader: Reader) -> list[CsoId]:
+async def _wanted(task: Task, reader: Reader) -> list[Cso]:
     """The objects of the batch, in the order in which they are settled."""
+    payload = task.claimed.payload
+    if "all" in payload:
+        return await reader.due_csos(due(task, "unjoined", everything=payload["all"]), payload["lo"], payload["hi"])
+    ids = await _proposed(task, reader)
+    csos = {cso.id: cso for cso in await reader.csos(ids)}
+    return [csos[one] for one in ids if one in csos]
+
+
+async def _proposed(task: Task, reader: Reader) -> list[CsoId]:
     payload, run = task.claimed.payload, task.claimed.run
     pack: BatchId | None = payload.get("pack")
     if pack is None:
@@ -193,8 +211,8 @@ class _Settler:
     def settle(self) -> Changes:
         """What the batch writes."""
         for seeker in self._found.seekers:
-            self._changes.expect_csos[seeker.cso.id] = (seeker.cso.change_seq, seeker.cso.link_version)
             if seeker.fault is not None:
+                self._changes.expect_csos[seeker.cso.id] = (seeker.cso.change_seq, seeker.cso.link_version)
                 fail_object(self._changes, seeker.cso, *seeker.fault)
             else:
                 self._settle(seeker)
@@ -202,6 +220,7 @@ class _Settler:
 
     def _settle(self, seeker: Seeker) -> None:
         cso = seeker.cso
+        self._changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
         inbound = self._task.compiled.inbound[cso.type_id]
         partner = find_partner(seeker.searches, lambda search: candidates(search, self._hits))
         project = projection_rule(inbound, seeker.accepted)
@@ -214,7 +233,9 @@ class _Settler:
         elif project is not None and not cso.released:
             self._project(seeker, project)
         else:
-            if not is_settled(self._task, cso):
+            if is_settled(self._task, cso):
+                del self._changes.expect_csos[cso.id]  # nothing is written, so nothing has to be locked
+            else:
                 self._changes.links.append(evaluated(self._task, cso))
             self._changes.count("selected")
             self._changes.count("unchanged")

@@ -4,6 +4,9 @@ An object looks for its partner by the match rules in whose scope it is, and wou
 object that others find by its keys. Who might get in whose way shows only over the complete set: each batch therefore
 leaves, packed, which of its objects have something to settle and every contest each of them may be in. An object that
 shares no contest with any other comes out the same whenever it is settled; only the rest needs an order.
+
+Where anchors decide who may get in whose way, and no two anchors are alike, there is no contest to be found: then
+nothing is proposed, and the objects are settled as they come.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ from anabranch.engine.compiled import InboundType
 from anabranch.engine.expressions import EvalContext, EvaluationError
 from anabranch.engine.joining import Search, projection_rule, searches, wanted_hashes, would_be_keys
 from anabranch.engine.values import order_text
-from anabranch.model.changes import Changes, ErrorItem
+from anabranch.model.changes import Changes, ErrorItem, ProposalPack
 from anabranch.model.identity import MvoId, TypeId
 from anabranch.model.objects import Cso, KeyHit, RawRef
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
-from anabranch.sync_worker.contests import Contests, one_key_finds_all
+from anabranch.sync_worker.contests import Contests, anchors_decide, one_key_finds_all
 from anabranch.sync_worker.extent import (
     context,
     due,
@@ -37,6 +40,8 @@ from anabranch.sync_worker.extent import (
 from anabranch.sync_worker.scoping import judge
 
 MATCH = "match"
+APART = "apart"
+"""The kind of the pack that says, in place of all others, that no object can get in the way of another one."""
 Hits = Mapping[tuple[TypeId, str, bytes], Sequence[KeyHit]]
 
 
@@ -47,7 +52,12 @@ async def plan_propose(task: Task) -> None:
     matched = {rule.mvo_type for rule in rules if rule.matches and rule.record.enabled}
     async with task.store.reader() as reader:
         moved = await reader.metaverse_moved(system_id(task), task.claimed.run, sorted(matched))
-        ranges = await reader.due_ranges(due(task, "unjoined", everything=moved), task.claimed.batch_size)
+        wanted = due(task, "unjoined", everything=moved)
+        if anchors_decide(inbound_types(task), task.compiled.metaverse) and await reader.anchors_differ(wanted):
+            apart = ProposalPack(APART, msgspec.msgpack.encode(moved), b"")
+            await plan(task, [], Changes(proposal_packs=[apart]))
+            return
+        ranges = await reader.due_ranges(wanted, task.claimed.batch_size)
     batches = batches_of(ranges)
     await plan(task, [replace(one, payload={**one.payload, "all": moved}) for one in batches])
 
