@@ -118,6 +118,9 @@ class MemoryReader(MemoryImportReading):
         ]
         return sorted(hits, key=lambda hit: (hit.key_hash, hit.object_id))
 
+    async def types_with_keys(self, types: Sequence[TypeId]) -> frozenset[TypeId]:
+        return frozenset(row.type_id for row in self._tables.match_keys.values()) & set(types)
+
     async def match_keys_of(self, mvo_ids: Sequence[MvoId]) -> list[tuple[MvoId, str, bytes, str]]:
         wanted = set(mvo_ids)
         keys = ((*key, row.key) for key, row in self._tables.match_keys.items() if key[0] in wanted)

@@ -53,6 +53,7 @@ from anabranch.model.objects import (
     TargetPicture,
 )
 from anabranch.model.registry import Registry, Revision
+from anabranch.store.selections import Due, IdRange, ReferenceTargets
 
 __all__ = [
     "Collision",
@@ -104,14 +105,6 @@ class SecondaryConflict(msgspec.Struct, frozen=True, order=True):
     type_id: TypeId
     anchor_hash: bytes
     holder: bytes | None = None
-
-
-class IdRange(msgspec.Struct, frozen=True):
-    """A keyset range of ids, both ends included, and how many objects of the set lie in it."""
-
-    lo: int
-    hi: int
-    total: int
 
 
 class Reader(Protocol):
@@ -211,6 +204,9 @@ class Reader(Protocol):
     async def match_candidates(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         """MVOs in state active or pending_deletion that hold one of the keys."""
 
+    async def types_with_keys(self, types: Sequence[TypeId]) -> frozenset[TypeId]:
+        """Those of the metaverse types of which some MVO holds a key."""
+
     async def match_keys_of(self, mvo_ids: Sequence[MvoId]) -> list[tuple[MvoId, str, bytes, str]]:
         """(MVO, attribute, hash, key) of the keys these MVOs hold."""
 
@@ -285,32 +281,6 @@ class Reader(Protocol):
 
     async def confirmable_ranges(self, system: SystemId, size: int) -> list[IdRange]:
         """The ids of what `confirmable_exports` gives, in ranges of at most `size`, ascending."""
-
-
-class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """Which CSOs of one system a sync step concerns."""
-
-    system: SystemId
-    what: str
-    """`evaluate`: due or (with `everything`) all, in state normal and of a type in `stamps`; `unjoined`, `joined`:
-    those of them; `references`: normal joined CSOs of a type in `stamps` whose references are due. `obsolete_unjoined`,
-    `obsolete_joined`: obsolete CSOs without or with a join, of any type."""
-    stamps: dict[TypeId, int]
-    config_version: int
-    now: datetime
-    max_seq: int
-    """The extent: changes after the run's start wait for the next run (SYN-4). A CSO changed later is in the extent all
-    the same where it was due at the start for another reason: failed, turned with time, or (once evaluated, so that it
-    existed) stale or in the way of `everything`."""
-    everything: bool = False
-    not_settled_in: RunId | None = None
-    """Without what the settling of matches of this run has evaluated."""
-
-
-class ReferenceTargets(msgspec.Struct, frozen=True):
-    """For each (referring type, attribute), the types its references may lead to; of one system."""
-
-    allowed: dict[tuple[TypeId, str], tuple[TypeId, ...]]
 
 
 class Unit(Reader, Protocol):

@@ -60,6 +60,9 @@ class SyncReading:
     async def match_candidates(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         return [KeyHit(*row) for row in await self._connection.fetch(sql("find_match_keys"), type_id, attr, hashes)]
 
+    async def types_with_keys(self, types: Sequence[TypeId]) -> frozenset[TypeId]:
+        return frozenset(row[0] for row in await self._connection.fetch(sql("find_types_with_keys"), types))
+
     async def match_keys_of(self, mvo_ids: Sequence[MvoId]) -> list[tuple[MvoId, str, bytes, str]]:
         return [
             (row[0], row[1], row[2], row[3]) for row in await self._connection.fetch(sql("read_match_keys"), mvo_ids)

@@ -12,6 +12,8 @@ from tests.services.driver import Ran, World
 from tests.services.organisation import Plan, flow, inbound, match, text, with_crm
 
 from anabranch.model.fleet import Claimed
+from anabranch.store.memory_reading_sync import MemoryReader
+from anabranch.store.reading_sync import SyncReading
 from anabranch.sync_worker import proposing
 from anabranch.sync_worker.contests import anchors_decide
 
@@ -193,3 +195,59 @@ async def _decide(world: World, system: str) -> bool:
     system_id = compiled.registry.systems[system]
     inbounds = [compiled.inbound[one] for one in compiled.types_of(system_id) if one in compiled.inbound]
     return anchors_decide(inbounds, compiled.metaverse)
+
+
+@pytest.mark.behaviour("SYN-25", "SYN-30")
+@pytest.mark.parametrize("proposed", [False, True])
+@pytest.mark.parametrize(
+    ("people", "searched"),
+    [
+        (("p1,Ann", "p2,Bob"), []),
+        (("p1,Ann", "p2,Bob", "P2,Bo"), [("number", 1)]),  # those two that differ in case, in their order
+    ],
+)
+async def test_a_metaverse_without_keys_is_not_searched(
+    any_world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    people: tuple[str, ...],
+    searched: list[tuple[str, int]],
+    proposed: bool,
+) -> None:
+    world = any_world
+    asked: list[tuple[str, int]] = []
+    for keeper in (SyncReading, MemoryReader):
+
+        async def telling(
+            self: Any, type_id: Any, attr: str, hashes: Any, asking: Any = keeper.match_candidates
+        ) -> Any:
+            asked.append((attr, len(hashes)))
+            return await asking(self, type_id, attr, hashes)
+
+        monkeypatch.setattr(keeper, "match_candidates", telling)
+    if proposed:
+        monkeypatch.setattr(proposing, "anchors_decide", lambda *_: False)
+    await world.apply()
+    world.people(*people)
+    ran = await world.run()
+    assert ran["sync"].changed("projected") == sorted(one.split(",")[0] for one in people)
+    assert asked == searched
+    asked.clear()
+    world.people(*people, "p3,Cid")
+    assert (await world.run())["sync"].changed("projected") == ["p3"]
+    assert asked == [("number", 1)]
+
+
+@pytest.mark.behaviour("SYN-25")
+async def test_types_with_keys_are_told_apart(any_world: World) -> None:
+    world = any_world
+    world.plan["rules"]["hr-team"]["match"] = []
+    revision = await world.compiled(await world.apply())
+    types = sorted(revision.metaverse)
+    world.people("p1,Ann")
+    world.teams("t1,One,")
+    async with world.store.reader() as reader:
+        assert await reader.types_with_keys(types) == frozenset()
+    await world.run()
+    async with world.store.reader() as reader:
+        assert await reader.types_with_keys(types) == {revision.registry.metaverse_types["person"]}
+        assert await reader.types_with_keys([]) == frozenset()

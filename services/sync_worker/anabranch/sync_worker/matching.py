@@ -34,7 +34,7 @@ from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.contests import contested, objects_of
-from anabranch.sync_worker.extent import due, evaluated, is_settled, relinked, rewritten
+from anabranch.sync_worker.extent import due, evaluated, inbound_types, is_settled, relinked, rewritten
 from anabranch.sync_worker.flowing import (
     Loaded,
     Wishes,
@@ -65,9 +65,11 @@ async def plan_settle(task: Task) -> None:
     """What each batch proposed is a batch again, without its contested objects; those are numbered in canonical order
     and cut into ranges that follow one another."""
     run, size = task.claimed.run, task.claimed.batch_size
+    types = {rule.mvo_type for inbound in inbound_types(task) for rule in inbound.rules}
     async with task.store.reader() as reader:
+        empty = sorted(types - await reader.types_with_keys(sorted(types)))
         if told := await reader.proposal_packs(run, APART):
-            await plan(task, await _due_batches(task, reader, told[0][1]))
+            await plan(task, await _due_batches(task, reader, told[0][1], empty))
             return
         packs = await reader.proposal_packs(run, MATCH)
         waiting = contested([pack for _, pack in packs])
@@ -77,7 +79,7 @@ async def plan_settle(task: Task) -> None:
         apart = np.setdiff1d(objects_of(pack.objects), waiting, assume_unique=True)
         if len(apart):
             mixed = len(apart) < len(objects_of(pack.objects))
-            payload = {"pack": batch, "lo": int(apart[0]), "hi": int(apart[-1]), "mixed": mixed}
+            payload = {"pack": batch, "lo": int(apart[0]), "hi": int(apart[-1]), "mixed": mixed, "empty": empty}
             batches.append(NewBatch(n=len(batches) + 1, payload=payload, total=len(apart)))
     for start in range(0, len(ordered), size):
         part = ordered[start : start + size]
@@ -91,11 +93,11 @@ async def plan_settle(task: Task) -> None:
     task.hold.sealed_with = len(batches) + 1
 
 
-async def _due_batches(task: Task, reader: Reader, apart: ProposalPack) -> list[NewBatch]:
+async def _due_batches(task: Task, reader: Reader, apart: ProposalPack, empty: Sequence[TypeId]) -> list[NewBatch]:
     """Everything due, where no object can get in the way of another one."""
     everything = msgspec.msgpack.decode(apart.objects, type=bool)
     ranges = await reader.due_ranges(due(task, "unjoined", everything=everything), task.claimed.batch_size)
-    return [replace(one, payload={**one.payload, "all": everything}) for one in batches_of(ranges)]
+    return [replace(one, payload={**one.payload, "all": everything, "empty": empty}) for one in batches_of(ranges)]
 
 
 async def _in_order(task: Task, reader: Reader, ids: Sequence[int]) -> list[Proposal]:
@@ -124,7 +126,10 @@ async def settle_range(task: Task) -> None:
 
     async def load(reader: Reader) -> _Found:
         seekers = await seekers_of(task, reader, [one for one in await _wanted(task, reader) if _may(one)])
-        hits, mvos = await partners_of(task, reader, [one for seeker in seekers for one in seeker.searches])
+        # What was empty when the settling began holds by now only what shares no contest with these.
+        empty = frozenset(task.claimed.payload.get("empty", ()))
+        searches = [one for seeker in seekers for one in seeker.searches if one.mvo_type not in empty]
+        hits, mvos = await partners_of(task, reader, searches)
         values = Loaded(
             csos=[],
             refs={},
