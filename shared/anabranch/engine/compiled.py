@@ -64,7 +64,7 @@ FlowFunction = Callable[[Document, Document, EvalContext, frozenset[int], list[A
 """(cs, mv, context, accepted rules, offers by link index, failures): fills offers with stored values."""
 
 
-class Stratum(msgspec.Struct, frozen=True):
+class Stratum(msgspec.Struct, frozen=True, eq=False):
     """The mappings that may be computed together. `plain` names the attributes that one mapping alone can ever feed, as
     (attribute, index of its link, mapping id): there is nothing to elect; `rest` are the others. `links` are the
     indexes of the links that feed an attribute, best-ranked first."""

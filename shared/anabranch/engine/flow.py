@@ -9,6 +9,7 @@ unique value which has not been drawn yet stops the evaluation at its stratum: t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -124,8 +125,17 @@ def _take_plain(
         if len(values) < len(plain):
             left.extend(attr for attr, at, _ in plain if offers[at] is None)
         new_doc = {attr: value for attr, _, value, _ in values}
-        return left, new_doc, {attr: [mapping, run] for attr, _, _, mapping in values}, values
+        entries = _first_entries(stratum, run)
+        if len(values) < len(plain):
+            entries = {attr: entries[attr] for attr in new_doc}
+        return left, new_doc, entries, values
     return _take_changed(plain, left, offers, doc, provenance, run)
+
+
+@lru_cache(maxsize=64)
+def _first_entries(stratum: Stratum, run: RunId) -> Provenance:
+    """The provenance of a new object whose values all came; shared by those it is true of, and never changed."""
+    return {attr: [mapping, run] for attr, _, mapping in stratum.plain}
 
 
 def _take_changed(

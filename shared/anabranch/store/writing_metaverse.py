@@ -47,9 +47,14 @@ async def write_keys(connection: Connection, table: str, keys: Sequence[KeyChang
 
 
 async def _add_mvos(connection: Connection, mvos: Sequence[NewMvo]) -> None:
+    # Most objects of a batch share one provenance; it is spelled once.
+    spelled: dict[int, msgspec.Raw] = {}
+    for one in mvos:
+        if id(one.provenance) not in spelled:
+            spelled[id(one.provenance)] = msgspec.Raw(msgspec.json.encode(one.provenance))
     await connection.copy_records_to_table(
         "mvo",
-        records=[(one.id, one.type_id, one.origin_key, one.doc, one.provenance) for one in mvos],
+        records=[(one.id, one.type_id, one.origin_key, one.doc, spelled[id(one.provenance)]) for one in mvos],
         columns=["id", "type_id", "origin_key", "doc", "provenance"],
     )
     await connection.copy_records_to_table(

@@ -14,6 +14,7 @@ here is what `outbound` would find.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -23,7 +24,7 @@ from msgspec.structs import replace
 from anabranch.engine.compiled import InboundType, Target
 from anabranch.engine.deletion import join_cancels
 from anabranch.engine.flow import Evaluation
-from anabranch.engine.joining import candidates, find_partner, projection_rule
+from anabranch.engine.joining import Search, candidates, find_partner, projection_rule
 from anabranch.engine.keys import key_hash
 from anabranch.model.changes import Changes, Item, KeyChange, NewMvo, ProposalPack
 from anabranch.model.enums import CsoState, JoinType, MvoState
@@ -139,7 +140,8 @@ async def settle_range(task: Task) -> None:
             reservations=await draws_of(task, reader, [one.cso for one in seekers], list(mvos)),
             settling=task.claimed.run,
         )
-        provided = sum(_most_targets(task, one) for one in seekers)
+        alike = Counter((one.cso.type_id, one.accepted) for one in seekers)
+        provided = sum(count * _most_targets(task, *kind) for kind, count in alike.items())
         return _Found(
             seekers,
             hits,
@@ -180,10 +182,10 @@ async def _proposed(task: Task, reader: Reader) -> list[CsoId]:
     return [CsoId(one) for one in mine if one not in ordered]
 
 
-def _most_targets(task: Task, seeker: Seeker) -> int:
-    """How many target objects the seeker may lead to when it becomes a metaverse object and is served at once."""
-    inbound = task.compiled.inbound[seeker.cso.type_id]
-    project = projection_rule(inbound, seeker.accepted)
+def _most_targets(task: Task, type_id: TypeId, accepted: tuple[int, ...]) -> int:
+    """How many target objects such a seeker may lead to when it becomes a metaverse object and is served at once."""
+    inbound = task.compiled.inbound[type_id]
+    project = projection_rule(inbound, accepted)
     return 0 if project is None else len(_served_at_once(task, inbound, inbound.rules[project].mvo_type))
 
 
@@ -208,6 +210,7 @@ class _Settler:
         self._found = found
         self._ids: Iterator[int] = iter(found.new_ids)
         self._hits = {key: list(some) for key, some in found.hits.items()}
+        self._contested = not {"pack", "all"} & task.claimed.payload.keys()
         self._taken: dict[MvoId, CsoId] = {}
         self._at_once: dict[tuple[TypeId, TypeId], bool] = {}
         self._changes = Changes()
@@ -227,7 +230,7 @@ class _Settler:
         cso = seeker.cso
         self._changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
         inbound = self._task.compiled.inbound[cso.type_id]
-        partner = find_partner(seeker.searches, lambda search: candidates(search, self._hits))
+        partner = find_partner(seeker.searches if self._hits else (), self._candidates)
         project = projection_rule(inbound, seeker.accepted)
         if len(partner.candidates) > 1:
             names = ", ".join(self._name(one) for one in partner.candidates)
@@ -244,6 +247,9 @@ class _Settler:
                 self._changes.links.append(evaluated(self._task, cso))
             self._changes.count("selected")
             self._changes.count("unchanged")
+
+    def _candidates(self, search: Search) -> set[MvoId]:
+        return candidates(search, self._hits)
 
     def _join(self, seeker: Seeker, mvo_id: MvoId, rule: str) -> None:
         cso = seeker.cso
@@ -353,8 +359,8 @@ class _Settler:
         )
 
     def _remember(self, changed: Sequence[KeyChange]) -> None:
-        """Later objects of this batch find the new metaverse object by its keys."""
-        for one in changed:
+        """Later objects of this batch find the new metaverse object by its keys, where any look for them."""
+        for one in changed if self._contested else ():
             for digest, key in one.add:
                 hit = KeyHit(digest, key, one.object_id)
                 self._hits.setdefault((one.type_id, one.attr, digest), []).append(hit)
