@@ -285,8 +285,11 @@ async def test_a_list_of_exports_is_not_gone_through_for_each_of_its_members(pg_
         explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {executable_set('pack_counted_exports')}"
         (plan,) = await connection.fetchval(explained, HR, RUN)
         packed = await connection.fetchval(executable_set("pack_counted_exports"), HR, RUN)
+        explained = f"EXPLAIN (ANALYZE, FORMAT JSON) {executable_set('find_counted_exports_of', under_way=True)}"
+        (of_few,) = await connection.fetchval(explained, HR, RUN, [2_010, 2_020, 2_030])
     assert list(unpacked(packed)) == list(listed)
     assert _looked_at(plan["Plan"]) < 20 * len(listed)
+    assert _looked_at(of_few["Plan"]) < 100
 
 
 @pytest.mark.parametrize(("view", "record"), [("cso_picture", Cso), ("mvo_picture", Mvo)])

@@ -315,12 +315,22 @@ async def test_a_run_exports_only_what_its_assess_listed_with_that_operation(dat
         listed(3, ExportKind.UPDATE, "held"),
         altered(listed(5, ExportKind.UPDATE), point=GuardPoint.OUTBOUND_RELEASES),
     ]
-    csos, exports = [a_new_cso(n) for n in range(1, 6)], [an_export(n, n) for n in range(1, 6)]
+    ops += [listed(6, ExportKind.UPDATE), listed(7, ExportKind.UPDATE)]
+    states = {6: ExportState.EXPORTING, 7: ExportState.EXPORTED}
+    csos = [a_new_cso(n + 100) for n in range(1, 8)]
+    exports = [an_export(n, n + 100, state=states.get(n, ExportState.READY)) for n in range(1, 8)]
     async with data_keeper.unit(a_claimed(run=RunId(4))) as unit:
         await unit.persist(Changes(new_csos=csos, exports=exports, guard_ops=ops))
     await data_keeper.a_run(RUN, HR, "outbound", StepState.CLOSED)
     assert await executable(data_keeper, 4) == [1]
     assert await executable(data_keeper, 5) == []
+    async with data_keeper.reader() as reader:
+        everybody = [one.id for one in csos]
+        assert list(await reader.counted_exports(HR, RunId(4))) == [1]
+        assert await reader.counted_exports_of(HR, RunId(4), everybody) == {1, 6}
+        assert await reader.counted_exports_of(HR, RunId(4), [CsoId(106), CsoId(103)]) == {6}
+        assert await reader.counted_exports_of(HR, RunId(5), everybody) == frozenset()
+        assert await reader.counted_exports_of(SystemId(2), RunId(4), everybody) == frozenset()
 
 
 async def test_exports_with_sent_rows_come_page_by_page(data_keeper: DataKeeper) -> None:

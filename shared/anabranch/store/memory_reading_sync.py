@@ -231,20 +231,20 @@ class MemoryReader(MemoryImportReading):
 
     # --- export
 
-    async def executable_exports(
-        self, system: SystemId, run: RunId | None, *, under_way: bool = False
-    ) -> list[tuple[ExportId, TypeId, str]]:
+    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
+        found = self._executable(system, {ExportState.READY, ExportState.UNCONFIRMED})
+        return sorted((one.id, one.type_id, one.kind.value) for one in found if run is None or self._counted(run, one))
+
+    def _executable(self, system: SystemId, states: set[ExportState]) -> Iterator[PendingExport]:
         now = self._clock()
-        states = {ExportState.READY, ExportState.UNCONFIRMED} | ({ExportState.EXPORTING} if under_way else set())
-        return sorted(
-            (export.id, export.type_id, export.kind.value)
+        return (
+            export
             for export in self._tables.exports.values()
             if export.system_id == system and export.state in states
             if not export.waiting
             if export.not_before is None or export.not_before <= now
             if self._tables.csos[export.cso_id].state is not CsoState.OBSOLETE
             if self._outbound_is_over(export.staged_run)
-            if run is None or self._counted(run, export)
         )
 
     def _outbound_is_over(self, run: RunId) -> bool:
@@ -255,8 +255,13 @@ class MemoryReader(MemoryImportReading):
         op = self._tables.guard_ops.get((run, GuardPoint.EXPORT_WRITES.value, export.id))
         return op is not None and op.verdict == "listed" and op.op == export.kind.value
 
-    async def counted_exports(self, system: SystemId, run: RunId, *, under_way: bool = False) -> array[int]:
-        return array("q", [one for one, _, _ in await self.executable_exports(system, run, under_way=under_way)])
+    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
+        return array("q", [one for one, _, _ in await self.executable_exports(system, run)])
+
+    async def counted_exports_of(self, system: SystemId, run: RunId, csos: Sequence[CsoId]) -> frozenset[ExportId]:
+        states = {ExportState.READY, ExportState.UNCONFIRMED, ExportState.EXPORTING}
+        mine = (one for one in self._executable(system, states) if one.cso_id in set(csos))
+        return frozenset(one.id for one in mine if self._counted(run, one))
 
     async def target_objects(self, ids: Sequence[CsoId], *, naming: bool = True) -> list[TargetPicture]:
         exports = {one.cso_id: one for one in await self.exports_of(ids)}

@@ -250,14 +250,14 @@ class Reader(Protocol):
     ) -> list[ServedMvo]: ...
 
     # --- export
-    async def executable_exports(
-        self, system: SystemId, run: RunId | None, *, under_way: bool = False
-    ) -> list[tuple[ExportId, TypeId, str]]:
-        """(id, type, kind) of pending exports executable now (EXP-14). With a run: those counted in its assess; with
-        `under_way` those among them too that somebody is sending."""
+    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
+        """(id, type, kind) of pending exports executable now (EXP-14). With a run: those counted in its assess."""
 
-    async def counted_exports(self, system: SystemId, run: RunId, *, under_way: bool = False) -> array[int]:
+    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
         """The ids of `executable_exports` of a run, ascending, 8 bytes each."""
+
+    async def counted_exports_of(self, system: SystemId, run: RunId, csos: Sequence[CsoId]) -> frozenset[ExportId]:
+        """Those of `executable_exports` of a run that belong to these CSOs; with those that somebody is sending."""
 
     async def populations(self, run: RunId, point: GuardPoint) -> dict[TypeId, int]:
         """What the guard measures against there, by type; types of which there was nothing may be missing."""

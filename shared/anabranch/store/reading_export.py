@@ -25,17 +25,20 @@ class ExportReading:
 
     _connection: Connection
 
-    async def executable_exports(
-        self, system: SystemId, run: RunId | None, *, under_way: bool = False
-    ) -> list[tuple[ExportId, TypeId, str]]:
+    async def executable_exports(self, system: SystemId, run: RunId | None) -> list[tuple[ExportId, TypeId, str]]:
         name = "find_executable_exports" if run is None else "find_counted_exports"
-        statement = f"{executable_set(name, under_way=under_way)} ORDER BY e.id"
+        statement = f"{executable_set(name)} ORDER BY e.id"
         rows = await self._connection.fetch(statement, system, *(() if run is None else (run,)))
         return [(row[0], row[1], row[2]) for row in rows]
 
-    async def counted_exports(self, system: SystemId, run: RunId, *, under_way: bool = False) -> array[int]:
-        statement = executable_set("pack_counted_exports", under_way=under_way)
-        return unpacked(await self._connection.fetchval(statement, system, run))
+    async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
+        return unpacked(await self._connection.fetchval(executable_set("pack_counted_exports"), system, run))
+
+    async def counted_exports_of(self, system: SystemId, run: RunId, csos: Sequence[CsoId]) -> frozenset[ExportId]:
+        rows = await self._connection.fetch(
+            executable_set("find_counted_exports_of", under_way=True), system, run, csos
+        )
+        return frozenset(row[0] for row in rows)
 
     async def target_objects(self, ids: Sequence[CsoId], *, naming: bool = True) -> list[TargetPicture]:
         rows = await self._connection.fetch(sql("read_target_objects"), ids)
@@ -75,8 +78,10 @@ def executable_set(name: str, *, under_way: bool = False) -> str:
     `under_way` over those too that somebody is sending."""
     executable = sql("find_executable_exports")
     listed = executable.replace("@exports", f"({sql('find_listed_export').replace('@id', 'g.object_id')})")
+    mine = executable.replace("@exports", f"({sql('find_exports_of_csos').replace('@csos', '$3')})")
     statement = sql(name).replace("@counted", sql("find_counted_exports"))
     statement = statement.replace("@listed", listed).replace("@executable", executable)
+    statement = statement.replace("@mine", mine)
     states = "'ready', 'unconfirmed', 'exporting'" if under_way else "'ready', 'unconfirmed'"
     return statement.replace("@exports", "pending_export").replace("@states", states)
 

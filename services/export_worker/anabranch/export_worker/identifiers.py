@@ -7,12 +7,12 @@ yet waits in its pending export.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from anabranch.engine.exporting import apply_rows, staged_rows
 from anabranch.model.configuration import ObjectType
 from anabranch.model.enums import CsoState, ExportKind
-from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId
+from anabranch.model.identity import CsoId, ExportId, MvoId, RunId, SystemId
 from anabranch.model.objects import Cso, CsoRef, Document, PendingExport, PendingRow, TargetPicture
 from anabranch.runtime.work import Task
 from anabranch.store.port import Reader
@@ -20,11 +20,28 @@ from anabranch.store.port import Reader
 _REMEMBERED = 500_000
 
 
+class CountedHere:
+    """The exports a run carries out, as far as they were asked about. Whoever writes a few objects asks about those
+    that they lead to, instead of reading the whole list."""
+
+    def __init__(self, system: SystemId, run: RunId) -> None:
+        self._system = system
+        self._run = run
+        self._members: set[ExportId] = set()
+
+    def __contains__(self, export: object) -> bool:
+        return export in self._members
+
+    async def ask(self, reader: Reader, csos: Sequence[CsoId]) -> None:
+        """The exports of these objects are known. What is counted when it is asked about stays so."""
+        self._members |= await reader.counted_exports_of(self._system, self._run, csos)
+
+
 class Identifiers:
     """Identifiers of target objects, looked up once each. `counted` are the exports this run carries out: a create
     among them makes its object known, a rename among them its new name."""
 
-    def __init__(self, task: Task, system: SystemId, counted: Container[ExportId]) -> None:
+    def __init__(self, task: Task, system: SystemId, counted: Container[ExportId] | CountedHere) -> None:
         self._task = task
         self._system = system
         self._counted = counted
@@ -42,8 +59,13 @@ class Identifiers:
         wanted = {ref.target_cso_id for ref in refs if ref.target_cso_id is not None}
         wanted.update(one.cso_id for one in joined)
         wanted -= self._by_cso.keys()
-        if wanted:
-            self._keep(await reader.target_objects(sorted(wanted), naming=False))
+        if not wanted:
+            return
+        csos = sorted(wanted)
+        if isinstance(self._counted, CountedHere):
+            # Asked before the objects are read: who is done in between is known by what it is then.
+            await self._counted.ask(reader, csos)
+        self._keep(await reader.target_objects(csos, naming=False))
 
     def know(self, pictures: Iterable[TargetPicture]) -> None:
         """The identifiers of objects that have been read anyway."""

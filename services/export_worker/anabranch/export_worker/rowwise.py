@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import msgspec
 
 from anabranch.connectors.port import ChangeRow, ExportBatch, ExportChange, Outcome, OutcomeStatus
-from anabranch.export_worker.identifiers import Identifiers, identifier_of
-from anabranch.export_worker.loading import Counted, LoadedExports, load_exports, raw_value
+from anabranch.export_worker.identifiers import CountedHere, Identifiers, identifier_of
+from anabranch.export_worker.loading import LoadedExports, load_exports, raw_value
 from anabranch.export_worker.results import record_failure, record_success, resolvable
 from anabranch.model.changes import Changes
 from anabranch.model.enums import ExportKind, ExportState, RowOp
@@ -35,10 +35,8 @@ class _Sending(msgspec.Struct, frozen=True):
 async def write_objects(task: Task) -> None:
     """The batch's exports have reached the target, or say why not."""
     system = system_id(task)
-    async with task.store.reader() as reader:
-        counted = Counted(await reader.counted_exports(system, task.claimed.run, under_way=True))
     ids = [ExportId(one) for one in task.claimed.payload["exports"]]
-    identifiers = Identifiers(task, system, counted)
+    identifiers = Identifiers(task, system, CountedHere(system, task.claimed.run))
     ids = await _take(task, ids)
     async with task.store.reader() as reader:
         sending = await _prepare(task, reader, ids, identifiers)
