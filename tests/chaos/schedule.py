@@ -113,7 +113,7 @@ PASSES: Final = {
     "import:confirm": (18, 6),
     "sync:assess": (2, 6),
     "sync:teardown": (2, 3),
-    "sync:match.propose": (28, 6),
+    "sync:match.propose": (20, 3),
     "sync:match.settle": (28, 6),
     "sync:flow": (2, 7),
     "sync:references": (18, 6),

@@ -31,7 +31,7 @@ from anabranch.connectors.registry import check_options, known_connectors
 from anabranch.console.demo.generator import Organisation, found, next_week
 from anabranch.console.local_fleet import FleetMember, LocalFleet, Service, Surroundings
 from anabranch.model.configuration import Configuration, GuardLimit
-from anabranch.model.enums import ChangeClass, GuardPoint
+from anabranch.model.enums import ChangeClass, GuardPoint, TextCleanup
 from anabranch.model.identity import WorkerId
 from anabranch.store.faults import StoreUnavailable, is_absence
 from anabranch.store.migrate import migrate
@@ -75,7 +75,11 @@ class Size(NamedTuple):
 
 
 def configuration(arena: Arena, batch_size: int, page_size: int) -> Configuration:
-    """The example's configuration with the ledger added, and guards with room for a small organisation's changes."""
+    """The example's configuration with the ledger added, and guards with room for a small organisation's changes.
+
+    Personnel numbers are trimmed on their way, so that what HR has is proposed before it is settled; the records of
+    trainings are settled as they come.
+    """
     folder = arena.directory / "config"
     if not folder.exists():
         shutil.copytree(arena.project_root / "examples" / "organisation" / "config", folder)
@@ -87,7 +91,10 @@ def configuration(arena: Arena, batch_size: int, page_size: int) -> Configuratio
     }
     roomy = {point: GuardLimit(max_percent=90) for point in (GuardPoint.EXPORT_WRITES, GuardPoint.OUTBOUND_RELEASES)}
     systems = {key: replace(one, guards={**one.guards, **roomy}) for key, one in declared.systems.items()}
-    return replace(declared, run_profiles=profiles, systems=systems)
+    people = declared.rules["hr-person-in"]
+    trimmed = replace(people.mappings["id"], text_cleanup=(TextCleanup.TRIM,))
+    rules = {**declared.rules, people.key: replace(people, mappings={**people.mappings, "id": trimmed})}
+    return replace(declared, run_profiles=profiles, systems=systems, rules=rules)
 
 
 class DisturbedFleet(LocalFleet):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -46,8 +46,10 @@ class StagedPack(msgspec.Struct, frozen=True):
 
 def packs_of(rows: Sequence[StagedRow]) -> Iterator[StagedPack]:
     """The rows in packs, in their order as far as types and partitions allow."""
-    for (type_id, partition, gone), group in groupby(sorted(rows, key=_kind), key=_kind):
-        alike = list(group)
+    groups: dict[tuple[TypeId, str, bool], list[StagedRow]] = {}
+    for row in rows:
+        groups.setdefault((row.type_id, row.partition, row.change == "delete"), []).append(row)
+    for (type_id, partition, gone), alike in sorted(groups.items(), key=itemgetter(0)):
         for at in range(0, len(alike), _ROWS_A_PACK):
             part = alike[at : at + _ROWS_A_PACK]
             ids = array("q", [one.id for one in part])
@@ -78,10 +80,6 @@ def ranges_of(ids: bytes, size: int) -> list[IdRange]:
     ordered = np.sort(np.frombuffer(ids, dtype=np.int64))
     parts = (ordered[at : at + size] for at in range(0, len(ordered), size))
     return [IdRange(int(part[0]), int(part[-1]), len(part)) for part in parts]
-
-
-def _kind(row: StagedRow) -> tuple[TypeId, str, bool]:
-    return row.type_id, row.partition, row.change == "delete"
 
 
 def _secondaries(rows: Sequence[StagedRow]) -> bytes | None:

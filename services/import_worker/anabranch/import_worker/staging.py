@@ -61,6 +61,8 @@ class Staging:
         self._known: dict[TypeId, KnownBytes] = {}
         self._complete: set[TypeId] = set()
         """Types of which everything there is was known before the first page."""
+        self._nothing: set[TypeId] = set()
+        """Types of which there is nothing to compare with."""
         self._whole = whole
 
     def met_again(self) -> list[ProposalPack]:
@@ -126,6 +128,8 @@ class Staging:
             self._known[type_id] = known
             if complete and self._whole:
                 self._complete.add(type_id)
+            if complete and not len(known):
+                self._nothing.add(type_id)
         return self._known[type_id]
 
     def _digests(self, records: Records) -> dict[str, bytes]:
@@ -181,9 +185,11 @@ class Staging:
     async def _compare(
         self, reader: Reader, changes: Changes, type_id: TypeId, number: int, some: Sequence[_Read]
     ) -> None:
-        known = await reader.fingerprints(type_id, self._partition, [one.parsed.anchor_hash for one in some])
-        fresh = [one for one in some if not same_content(one.parsed.fingerprint, known.get(one.parsed.anchor_hash))]
-        changes.count("unchanged", len(some) - len(fresh))
+        fresh = some
+        if type_id not in self._nothing:
+            known = await reader.fingerprints(type_id, self._partition, [one.parsed.anchor_hash for one in some])
+            fresh = [one for one in some if not same_content(one.parsed.fingerprint, known.get(one.parsed.anchor_hash))]
+            changes.count("unchanged", len(some) - len(fresh))
         if not fresh:
             return
         ids = await reader.new_ids("import_row", len(fresh))
