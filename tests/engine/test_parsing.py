@@ -159,6 +159,27 @@ def test_single_texts_say_the_same_apart_and_as_lists(
     assert found == parser.parse({**lists, **{name: [text] for name, text in texts.items()}})
 
 
+PLAIN = ("id", "name", "age", "since", "manager")
+TEXTS = st.sampled_from(["", "1", "a", "Ä", "007", "2020-01-01T00:00:00Z", "2020-01-01 12:00", "x y", "\u200b", "a\nb"])
+ROWS = st.lists(st.tuples(*(TEXTS for _ in PLAIN)), max_size=4)
+
+
+@pytest.mark.behaviour("IMP-15", "IMP-16")
+@given(ROWS, st.booleans())
+def test_rows_of_plain_texts_are_read_as_each_of_them_is(rows: list[tuple[str, ...]], second: bool) -> None:
+    parser = a_parser("Europe/Berlin", secondary="name") if second else a_parser()
+    found = parser.parse_plain(PLAIN, rows)
+    alone = [parser.parse({}, {k: v for k, v in zip(PLAIN, row, strict=True) if v}) for row in rows]
+    clean = all(isinstance(one, Parsed) and not one.problems for one in alone)
+    printable = all(text.isprintable() for row in rows for text in row)
+    assert found == (alone if clean and printable else None)
+
+
+@pytest.mark.parametrize("names", [("id", "tags"), ("id", "note"), ("id", "hidden"), ("id", "unheard-of"), ("name",)])
+def test_rows_with_something_else_than_single_texts_are_not_read_as_a_whole(names: tuple[str, ...]) -> None:
+    assert a_parser().parse_plain(names, [("1", "x")[: len(names)]]) is None
+
+
 @given(st.lists(st.one_of(_texts, st.binary(max_size=2)), max_size=4), st.booleans())
 def test_references_say_the_same_all_at_once_and_one_by_one(values: list[str | bytes], many: bool) -> None:
     raw: dict[str, list[str | bytes]] = {"id": ["1"], "members" if many else "manager": values}

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from anabranch.connectors.csv_options import CsvOptions, columns_of, file_of
-from anabranch.connectors.port import Entry, EntryError, RawValue, SourceFault
+from anabranch.connectors.port import Entry, EntryError, PlainTexts, RawValue, SourceFault
 from anabranch.model.configuration import ObjectType
 
 
@@ -106,6 +106,23 @@ class CsvRecords:
         for n in numbers:
             cells = self._cells[n] if self._cells is not None else raw[n].decode(encoding).split(delimiter)
             yield columns.object_of(cells, lines[n])
+
+    def plain(self, numbers: Iterable[int]) -> PlainTexts | None:
+        columns, lines, raw, encoding, delimiter = (
+            self._columns, self.lines, self.raw, self._encoding, self._columns.delimiter,
+        )  # fmt: skip
+        if columns.kept_empty or columns.lists:
+            return None
+        wanted = list(numbers)
+        if self._cells is not None:
+            cells = [self._cells[n] for n in wanted]
+        else:
+            cells = [raw[n].decode(encoding).split(delimiter) for n in wanted]
+        width, anchor = columns.width, columns.anchor
+        if any(len(one) != width or not one[anchor] or one[anchor].isspace() for one in cells):
+            return None
+        places = [f"{columns.file}:{lines[n]}" for n in wanted]
+        return PlainTexts(columns.type_key, columns.plain, list(map(columns.pick, cells)), places)
 
 
 def columns_in(path: Path, header: list[str], record: ObjectType, options: CsvOptions, encoding: str) -> Columns:

@@ -46,6 +46,9 @@ class LdifRecords:
             found = self._regular.entry(raw, line) or self._read(whole_record(raw, line))
             yield None if isinstance(found, int) else found
 
+    def plain(self, numbers: Iterable[int]) -> None:
+        """Entries of a directory seldom have one value each."""
+
     def _lines(self) -> list[int]:
         """The line each record begins at."""
         lines: list[int] = []

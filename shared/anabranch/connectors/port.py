@@ -113,6 +113,16 @@ class EntryError(msgspec.Struct, frozen=True, kw_only=True):
     anchor: str | None = None
 
 
+class PlainTexts(msgspec.Struct, frozen=True, gc=False):
+    """Complete objects of one type of which every attribute holds one text or none: a row has the texts in the order of
+    `names`, empty where there is none, and a place."""
+
+    object_type: str
+    names: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    places: list[str]
+
+
 class Records(Protocol):
     """Complete objects as the source spells them, not yet taken apart.
 
@@ -134,6 +144,10 @@ class Records(Protocol):
     def read(self, numbers: Iterable[int]) -> Iterator[Entry | EntryError | None]:
         """The objects at these places of `raw`, one for each in their order; places are those of the source. None
         for an object of no declared type."""
+
+    def plain(self, numbers: Iterable[int]) -> PlainTexts | None:
+        """What `read` says of them, where they are many of a kind and nothing is wrong with any; None where that is not
+        sure, or not worth finding out."""
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from anabranch.connectors.port import (
     ExportChange,
     OutcomeStatus,
     Page,
+    PlainTexts,
     ReadRequest,
     TargetObject,
     Token,
@@ -260,6 +261,11 @@ class ConnectorContract:
         expect(sorted(one for page in again for one in _told(page)), sorted(told), "records are read as entries are")
         for page in again:
             if page.records is not None:
+                numbers = range(len(page.records.raw))
+                plain, each = page.records.plain(numbers), page.records.read(numbers)
+                if plain is not None:
+                    told = [_as_text(one) for one in each if one is not None]
+                    expect(_rows_as_texts(plain), told, "what is plain is told at once as it is one by one")
                 twice = len(set(page.records.raw)) != len(page.records.raw)
                 expect(twice, False, "different objects are spelled by different bytes")
         await connector.close()
@@ -313,6 +319,15 @@ def _as_text(one: Entry | EntryError) -> str:
         return repr(one)
     values = {**one.values, **{name: [text] for name, text in (one.texts or {}).items()}}
     return repr((one.object_type, sorted(values.items()), one.place, one.change, one.added, one.removed))
+
+
+def _rows_as_texts(plain: PlainTexts) -> list[str]:
+    rows = zip(plain.rows, plain.places, strict=True)
+    named = ((dict(zip(plain.names, row, strict=True)), place) for row, place in rows)
+    return [
+        _as_text(Entry(plain.object_type, {}, place, texts={name: text for name, text in row.items() if text}))
+        for row, place in named
+    ]
 
 
 def _binary(values: list[str | bytes]) -> list[bytes]:

@@ -113,6 +113,7 @@ class Parser:
         plain = set(self._plain_text)
         self._typed = tuple(one for one in selected if one.type is not ValueType.REFERENCE and one.name not in plain)
         self._lists = tuple(one.name for one in self._typed if one.multi_valued)
+        self._special = tuple(one.name for one in self._typed if one.multi_valued or one.keep_empty_text)
         self._single = tuple((one.name, one) for one in self._typed if not one.multi_valued)
         self._referring = tuple(one.name for one in self._references)
         self._names = frozenset(one.name for one in selected)
@@ -175,18 +176,69 @@ class Parser:
             if text is not None:
                 refs[name] = [text]
         for name, attribute in self._single:
-            text = doc.pop(name, None)
+            text = doc.get(name)
             if text is None:
                 continue
+            value = None
             try:
                 value = parse_value(text, attribute, self._zone)
             except ValueProblem as problem:
                 problems.append(Problem(problem.kind, name, str(problem)))
+            if value is None:
+                del doc[name]
             else:
-                if value is not None:
-                    doc[name] = value
+                doc[name] = value
         left = {name: [doc.pop(name)] for name in self._lists if name in doc} if self._lists else None
         return {**raw, **left} if left else raw
+
+    def parse_plain(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Parsed] | None:
+        """The objects whose attributes `names` hold one text each, or none where it is empty, row by row as `parse`
+        reads them; None where some text has to be looked at more closely, or cannot be used."""
+        if not self._names.issuperset(names) or not "".join(map("".join, rows)).isprintable():
+            return None
+        if any(name in names for name in self._special):
+            return None
+        referring = [name for name in self._referring if name in names]
+        single = [(name, attribute, dict[str, Any]()) for name, attribute in self._single if name in names]
+        parsed: list[Parsed] = []
+        for row in rows:
+            doc: Document = dict(zip(names, row, strict=True))
+            if "" in row:
+                doc = {name: text for name, text in doc.items() if text}
+            for name, attribute, known in single:
+                if (text := doc.get(name)) is not None and not self._convert(doc, text, name, attribute, known):
+                    return None
+            refs = {name: [text] for name in referring if (text := doc.pop(name, None)) is not None}
+            one = self._plain_object(doc, refs)
+            if one is None:
+                return None
+            parsed.append(one)
+        return parsed
+
+    def _convert(self, doc: Document, text: str, name: str, attribute: Attribute, known: dict[str, Any]) -> bool:
+        """The text has become a value, or nothing; False where it cannot. Equal texts are equal values: `known`."""
+        if text not in known:
+            try:
+                known[text] = parse_value(text, attribute, self._zone)
+            except ValueProblem:
+                return False
+        if known[text] is None:
+            del doc[name]
+        else:
+            doc[name] = known[text]
+        return True
+
+    def _plain_object(self, doc: Document, refs: dict[str, list[str]]) -> Parsed | None:
+        value = doc.get(self._record.anchor)
+        if value is None:
+            return None
+        anchor = str(value)
+        secondary, digest = None, None
+        if self._secondary is not None and (name := doc.get(self._secondary.name)) is not None:
+            secondary, digest = anchor_key(name, self._secondary)
+        anchor_hash = text_hash(fold(anchor) if self._anchor_folds else anchor)
+        fingerprint = content_fingerprint(doc, refs, self._schema)
+        return Parsed(anchor, anchor_hash, secondary, digest, doc, refs, (), fingerprint)
 
     def identify(self, anchor: str) -> bytes | None:
         """The hash of the object whose anchor reads `anchor`, for it counts as seen (IMP-13); None for no anchor."""

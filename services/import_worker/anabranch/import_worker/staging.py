@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from anabranch.connectors.port import Entry, EntryChange, EntryError, Page, Records
+from anabranch.connectors.port import Entry, EntryChange, EntryError, Page, PlainTexts, Records
 from anabranch.engine.parsing import (
     DIGEST_SIZE,
     NoIdentity,
@@ -30,9 +30,9 @@ from anabranch.store.port import Reader
 
 
 class _Read(msgspec.Struct, frozen=True, gc=False):
-    """An object that has to be compared; `source` is the digest of its bytes, where it came as bytes."""
+    """A complete object that has to be compared; `source` is the digest of its bytes, where it came as bytes."""
 
-    entry: Entry
+    place: str
     parsed: Parsed
     source: bytes | None
 
@@ -47,6 +47,11 @@ class _Sources(msgspec.Struct, frozen=True):
         """The digest of the `n`th record that was read, an object of this type."""
         at = self.numbers[n] * DIGEST_SIZE
         return self.digests[key][at : at + DIGEST_SIZE]
+
+    def all(self, key: str) -> list[bytes]:
+        """Those of all records that were read, objects of this type."""
+        digests = self.digests[key]
+        return [digests[n * DIGEST_SIZE : (n + 1) * DIGEST_SIZE] for n in self.numbers]
 
 
 class Staging:
@@ -118,8 +123,29 @@ class Staging:
         others = np.flatnonzero(~alike).tolist()
         if not others:
             return len(records.raw)
-        ignored = self._take(changes, seen, read, records.read(others), _Sources(others, digests))
-        return len(records.raw) - ignored
+        sources = _Sources(others, digests)
+        if self._take_plain(seen, read, records.plain(others), sources):
+            return len(records.raw)
+        return len(records.raw) - self._take(changes, seen, read, records.read(others), sources)
+
+    def _take_plain(
+        self,
+        seen: dict[TypeId, list[bytes]],
+        read: dict[TypeId, list[_Read]],
+        texts: PlainTexts | None,
+        sources: _Sources,
+    ) -> bool:
+        """The objects are taken as a whole; False, and nothing is taken, where they have to be looked at one by one."""
+        if texts is None:
+            return False
+        type_id, parser = self._parsers[texts.object_type]
+        parsed = parser.parse_plain(texts.names, texts.rows)
+        if parsed is None:
+            return False
+        seen.setdefault(type_id, []).extend([one.anchor_hash for one in parsed])
+        found = zip(texts.places, parsed, sources.all(texts.object_type), strict=True)
+        read.setdefault(type_id, []).extend([_Read(*one) for one in found])
+        return True
 
     async def _known_of(self, type_id: TypeId) -> KnownBytes:
         if type_id not in self._known:
@@ -167,7 +193,7 @@ class Staging:
                 continue
             identities.append(parsed.anchor_hash)
             if entry.change == EntryChange.COMPLETE.value:
-                complete.append(_Read(entry, parsed, sources.of(key, n) if sources is not None else None))
+                complete.append(_Read(entry.place, parsed, sources.of(key, n) if sources is not None else None))
             else:
                 message = (
                     f"a {entry.change} entry stands where a full import needs the whole object; its copy stays as it is"
@@ -194,14 +220,14 @@ class Staging:
             return
         ids = await reader.new_ids("import_row", len(fresh))
         for row_id, one in zip(ids, fresh, strict=True):
-            entry, parsed = one.entry, one.parsed
+            parsed = one.parsed
             for problem in parsed.problems:
                 changes.errors.append(
                     ErrorItem(
                         space="source",
                         kind=problem.kind,
                         key=parsed.anchor,
-                        message=f"{entry.place}: {problem.message}",
+                        message=f"{one.place}: {problem.message}",
                         type_id=type_id,
                     )
                 )
@@ -211,12 +237,12 @@ class Staging:
                     type_id=type_id,
                     partition=self._partition,
                     page=number,
-                    place=entry.place,
+                    place=one.place,
                     anchor=parsed.anchor,
                     anchor_hash=parsed.anchor_hash,
                     secondary=parsed.secondary,
                     secondary_hash=parsed.secondary_hash,
-                    change=entry.change,
+                    change=EntryChange.COMPLETE.value,
                     doc=parsed.doc,
                     refs=parsed.refs or None,
                     kept=tuple(problem.attribute for problem in parsed.problems),
