@@ -6,23 +6,32 @@ Absolute times say little on a shared machine: what counts are the ratios, taken
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from tests.bench.cycle import Cycle, Place, open_place
+from tests.bench.floor import measured_floor
 from tests.bench.people import write_people
 
 SEED = 7
 
 
-def measure(place: Place, people: int) -> dict[str, float]:
+def measure(place: Place, people: int, *, with_floor: bool) -> dict[str, float]:
     """The seconds of each copy and cycle, interleaved; prints what each cycle cost."""
     write_people(place.source, people, SEED)
     copies = [place.measured_copy()]
     first = _shown("initial", place.cycle())
     copies.append(place.measured_copy())
+    bound = {}
+    if with_floor:
+        seconds = measured_floor(place.database_url)
+        print("\nthe rows of it, written by PostgreSQL alone, in us of processor time a person:")
+        for name, spent in seconds.items():
+            print(f"  {spent * 1e6 / people:8.1f}  {name}")
+        bound = {"P1 at least": sum(seconds.values()) / (os.cpu_count() or 1) / min(copies)}
     same = _shown("unchanged", place.cycle())
     copies.append(place.measured_copy())
     write_people(place.source, people, SEED, changed=0.01)
@@ -34,6 +43,7 @@ def measure(place: Place, people: int) -> dict[str, float]:
         "P1": first.seconds / copy,
         "P2": same.seconds / copy,
         "P3": delta.seconds / same.seconds,
+        **bound,
     }
 
 
@@ -51,15 +61,16 @@ def main() -> int:
     """The measurement is printed; its working directory is gone."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--people", type=int, nargs="+", default=[20_000, 100_000, 500_000])
-    parser.add_argument("--sync-workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes of each kind of worker")
     parser.add_argument("--batch-size", type=int, default=None)
+    parser.add_argument("--floor", action="store_true", help="measure too what the rows cost PostgreSQL alone")
     parser.add_argument("--keep", action="store_true", help="leave the working directory, with the logs, behind")
     wish = parser.parse_args()
     for people in wish.people:
         directory = Path(tempfile.mkdtemp(prefix="anabranch-bench-"))
         try:
-            with open_place(directory, sync_workers=wish.sync_workers, batch_size=wish.batch_size) as place:
-                figures = measure(place, people)
+            with open_place(directory, workers=wish.workers, batch_size=wish.batch_size) as place:
+                figures = measure(place, people, with_floor=wish.floor)
         finally:
             if wish.keep:
                 print(f"kept: {directory}")

@@ -51,6 +51,10 @@ class Place:
         self._servers = servers
         self._fleet = fleet
 
+    @property
+    def database_url(self) -> str:
+        return self._servers.database_url
+
     def measured_copy(self) -> float:
         """F: the seconds in which PostgreSQL copies the source file into a bare logged table of as many columns."""
         return asyncio.run(self._copy())
@@ -119,8 +123,8 @@ class Place:
 
 
 @contextmanager
-def open_place(directory: Path, *, sync_workers: int = 2, batch_size: int | None = None) -> Iterator[Place]:
-    """Private servers and a fleet of one scheduler, one import, some sync and one export worker; gone at the end."""
+def open_place(directory: Path, *, workers: int = 2, batch_size: int | None = None) -> Iterator[Place]:
+    """Private servers and a fleet of one scheduler and so many workers of each kind; gone at the end."""
     (directory / "out").mkdir(parents=True)
     with LocalServers(directory / "servers", durable=True, purge=True) as servers:
         asyncio.run(_prepare(servers.database_url, batch_size))
@@ -129,7 +133,7 @@ def open_place(directory: Path, *, sync_workers: int = 2, batch_size: int | None
         )
         with LocalFleet(directory, surroundings, logs=directory / "logs") as fleet:
             for role in ROLES:
-                fleet.add(role, sync_workers if role is Service.SYNC else 1)
+                fleet.add(role, 1 if role is Service.SCHEDULER else workers)
             fleet.wait_ready()
             yield Place(directory, servers, fleet)
 
