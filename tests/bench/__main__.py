@@ -61,7 +61,7 @@ def main() -> int:
     """The measurement is printed; its working directory is gone."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--people", type=int, nargs="+", default=[20_000, 100_000, 500_000])
-    parser.add_argument("--workers", type=int, default=2, help="processes of each kind of worker")
+    parser.add_argument("--sync-workers", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=None)
     parser.add_argument("--floor", action="store_true", help="measure too what the rows cost PostgreSQL alone")
     parser.add_argument("--keep", action="store_true", help="leave the working directory, with the logs, behind")
@@ -69,7 +69,7 @@ def main() -> int:
     for people in wish.people:
         directory = Path(tempfile.mkdtemp(prefix="anabranch-bench-"))
         try:
-            with open_place(directory, workers=wish.workers, batch_size=wish.batch_size) as place:
+            with open_place(directory, sync_workers=wish.sync_workers, batch_size=wish.batch_size) as place:
                 figures = measure(place, people, with_floor=wish.floor)
         finally:
             if wish.keep:

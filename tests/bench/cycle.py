@@ -123,8 +123,8 @@ class Place:
 
 
 @contextmanager
-def open_place(directory: Path, *, workers: int = 2, batch_size: int | None = None) -> Iterator[Place]:
-    """Private servers and a fleet of one scheduler and so many workers of each kind; gone at the end."""
+def open_place(directory: Path, *, sync_workers: int = 2, batch_size: int | None = None) -> Iterator[Place]:
+    """Private servers and a fleet of one scheduler, one import, some sync and one export worker; gone at the end."""
     (directory / "out").mkdir(parents=True)
     with LocalServers(directory / "servers", durable=True, purge=True) as servers:
         asyncio.run(_prepare(servers.database_url, batch_size))
@@ -133,7 +133,7 @@ def open_place(directory: Path, *, workers: int = 2, batch_size: int | None = No
         )
         with LocalFleet(directory, surroundings, logs=directory / "logs") as fleet:
             for role in ROLES:
-                fleet.add(role, 1 if role is Service.SCHEDULER else workers)
+                fleet.add(role, sync_workers if role is Service.SYNC else 1)
             fleet.wait_ready()
             yield Place(directory, servers, fleet)
 
