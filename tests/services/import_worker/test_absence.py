@@ -63,9 +63,8 @@ async def settled(world: World, rows: Sequence[str] = PEOPLE) -> None:
     ],
 )
 async def test_who_is_absent_is_found_and_nothing_is_gone_through_where_nobody_is(
-    any_world: World, gone_through: list[TypeId], rows: Sequence[str], absent: list[str], through: bool
+    world: World, gone_through: list[TypeId], rows: Sequence[str], absent: list[str], through: bool
 ) -> None:
-    world = any_world
     await settled(world)
     gone_through.clear()
     world.people(*rows)
@@ -73,6 +72,21 @@ async def test_who_is_absent_is_found_and_nothing_is_gone_through_where_nobody_i
     assert ran.changed("obsoleted") == absent
     assert (ran.totals["known_before"], ran.totals["seen_known"]) == (3, 3 - len(absent))
     assert bool(gone_through) is through
+
+
+@pytest.mark.behaviour("IMP-20", "IMP-21")
+async def test_so_it_is_week_by_week(any_world: World, gone_through: list[TypeId]) -> None:
+    world = any_world
+    await settled(world)
+    told = []
+    for rows in (PEOPLE, ("p1,Anna", "p2,Bob", "p3,Cid", "p4,Dan"), ("p1,Anna", "p4,Dan", "p5,Eve"), PEOPLE):
+        gone_through.clear()
+        world.people(*rows)
+        ran = await world.one("import")
+        told.append(
+            (ran.totals["known_before"], ran.totals["seen_known"], ran.changed("obsoleted"), bool(gone_through))
+        )
+    assert told == [(3, 3, [], False), (3, 3, [], False), (4, 2, ["p2", "p3"], True), (3, 1, ["p4", "p5"], True)]
 
 
 @pytest.mark.behaviour("IMP-20")

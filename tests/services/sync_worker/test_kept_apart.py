@@ -13,7 +13,6 @@ from tests.services.organisation import Plan, flow, inbound, match, text, with_c
 
 from anabranch.model.fleet import Claimed
 from anabranch.store.memory_reading_sync import MemoryReader
-from anabranch.store.reading_sync import SyncReading
 from anabranch.sync_worker import proposing
 from anabranch.sync_worker.contests import anchors_decide
 
@@ -74,10 +73,7 @@ async def test_the_result_is_the_one_of_proposing_first(any_world: World, monkey
 
 @pytest.mark.behaviour("SYN-25", "SYN-30", "SYN-34")
 @pytest.mark.parametrize("rows", [("p1,Ann", "P1,Bob"), ("p1,Ann", "p²,Bob"), ("p1,Ann", "é1,Bob")])
-async def test_anchors_that_differ_in_case_or_are_not_plain_are_proposed(
-    any_world: World, rows: tuple[str, ...]
-) -> None:
-    world = any_world
+async def test_anchors_that_differ_in_case_or_are_not_plain_are_proposed(world: World, rows: tuple[str, ...]) -> None:
     worked = steps_with_work(world)
     world.plan["metaverse"]["person"]["attributes"]["number"] = text(**{"case-sensitive": False})
     await world.apply()
@@ -207,23 +203,20 @@ async def _decide(world: World, system: str) -> bool:
     ],
 )
 async def test_a_metaverse_without_keys_is_not_searched(
-    any_world: World,
+    world: World,
     monkeypatch: pytest.MonkeyPatch,
     people: tuple[str, ...],
     searched: list[tuple[str, int]],
     proposed: bool,
 ) -> None:
-    world = any_world
     asked: list[tuple[str, int]] = []
-    for keeper in (SyncReading, MemoryReader):
+    asking = MemoryReader.match_candidates
 
-        async def telling(
-            self: Any, type_id: Any, attr: str, hashes: Any, asking: Any = keeper.match_candidates
-        ) -> Any:
-            asked.append((attr, len(hashes)))
-            return await asking(self, type_id, attr, hashes)
+    async def telling(self: Any, type_id: Any, attr: str, hashes: Any) -> Any:
+        asked.append((attr, len(hashes)))
+        return await asking(self, type_id, attr, hashes)
 
-        monkeypatch.setattr(keeper, "match_candidates", telling)
+    monkeypatch.setattr(MemoryReader, "match_candidates", telling)
     if proposed:
         monkeypatch.setattr(proposing, "anchors_decide", lambda *_: False)
     await world.apply()
