@@ -11,7 +11,8 @@ import asyncio
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,8 @@ from anabranch.model.enums import WorkerKind
 
 _LONGEST_FREEZE: Final = 20.0
 _LONGEST_OUTAGE: Final = 10.0
+_SHORT_OUTAGE: Final = 1.0
+"""How long Redis is away for whoever waits to do something to it, and stands in the way of all work meanwhile."""
 _TERM_SECONDS: Final = 30.0
 
 
@@ -55,6 +58,8 @@ class Striker:
         """Processes that were asked to stop, or killed."""
         self._killed: set[int] = set()
         self._fleet_lock, self._redis_lock, self._postgres_lock = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
+        self._queued = 0
+        """Those who wait to do something to Redis."""
         self._over = False
         self.blows: list[Blow] = []
         self.deserters: dict[str, int] = {}
@@ -204,16 +209,29 @@ class Striker:
 
     # --- servers
 
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """Alone with Redis. The process that came there stands still until then, so an outage does not wait for it."""
+        self._queued += 1
+        try:
+            await self._redis_lock.acquire()
+        finally:
+            self._queued -= 1
+        try:
+            yield
+        finally:
+            self._redis_lock.release()
+
     async def _flush(self, member: FleetMember, blow: Blow) -> None:
-        async with self._redis_lock:
+        async with self._in_turn():
             await asyncio.to_thread(self._redis, "FLUSHALL")
 
     async def _drop_stream(self, member: FleetMember, blow: Blow) -> None:
-        async with self._redis_lock:
+        async with self._in_turn():
             await asyncio.to_thread(self._redis, "DEL", self._stream(blow.fault))
 
     async def _destroy_group(self, member: FleetMember, blow: Blow) -> None:
-        async with self._redis_lock:
+        async with self._in_turn():
             await asyncio.to_thread(self._redis, "XGROUP", "DESTROY", self._stream(blow.fault), GROUP)
 
     def _stream(self, fault: Fault) -> str:
@@ -237,6 +255,8 @@ class Striker:
             member.identity.signal(signal.SIGCONT)
 
             async def worked() -> bool | None:
+                if self._queued and time.time() > time_of_kill + _SHORT_OUTAGE:
+                    return True
                 rows = await self._site.database.ask(
                     "SELECT FROM chaos_log WHERE what = 'batch' AND now->>'state' = 'done' AND at > $1 LIMIT 1",
                     time_of_kill,
