@@ -25,7 +25,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -192,10 +192,11 @@ class Demonstration:
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        for line in self._process.stdout:
-            self._lines.append(line)
-            if begun := _CYCLE.search(line):
-                self._cycle = int(begun[1])
+        with suppress(ValueError):  # closed by whoever gave up on it
+            for line in self._process.stdout:
+                self._lines.append(line)
+                if begun := _CYCLE.search(line):
+                    self._cycle = int(begun[1])
 
     @property
     def goes_on(self) -> bool:
@@ -382,7 +383,7 @@ def check(people: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="compose-check", description="Starts compose.yaml and checks its promises.")
-    parser.add_argument("--people", type=int, default=1000, help="how large the organisation is (default 1000)")
+    parser.add_argument("--people", type=int, default=4000, help="how large the organisation is (default 4000)")
     people = parser.parse_args().people
     if reason := missing_engine():
         say(f"skipped: {reason}")
