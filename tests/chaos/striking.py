@@ -26,6 +26,8 @@ from anabranch.console.local_fleet import FleetMember, Service
 from anabranch.model.enums import WorkerKind
 
 _LONGEST_FREEZE: Final = 20.0
+_STOP_SECONDS: Final = 10.0
+"""Within which a process that came to a point has stopped, unless something else let it go."""
 _LONGEST_OUTAGE: Final = 10.0
 _SHORT_OUTAGE: Final = 1.0
 """How long Redis is away for whoever waits to do something to it, and stands in the way of all work meanwhile."""
@@ -53,7 +55,8 @@ class Striker:
         self._faults = {fault.number: fault for fault in faults}
         self._tasks: list[asyncio.Task[None]] = []
         self._seen: set[int] = set()
-        self._still: set[int] = set()
+        self._still: dict[int, int] = {}
+        """Processes that stand still, each with the number of the fault it stands still for."""
         self._asked: set[int] = set()
         """Processes that were asked to stop, or killed."""
         self._killed: set[int] = set()
@@ -105,16 +108,23 @@ class Striker:
             return
         blow = Blow(fault, time.time(), hit.batch, hit.claim)
         self.blows.append(blow)
-        self._still.add(member.pid)
+        self._still[member.pid] = fault.number
         try:
             await self._deed(fault.deed)(member, blow)
         finally:
-            self._still.discard(member.pid)
+            self._let_go(member, blow)
+
+    def _let_go(self, member: FleetMember, blow: Blow) -> None:
+        """The process goes on, once for each time it stood still: by now it may stand still for another fault."""
+        if self._still.get(member.pid) == blow.fault.number:
+            del self._still[member.pid]
             member.identity.signal(signal.SIGCONT)
 
     async def _stands_still(self, member: FleetMember) -> bool:
-        """The process has stopped: before that, going on would come too early. False when somebody ended it."""
-        while member.is_running():
+        """The process has stopped: before that, going on would come too early. False when somebody ended it, or woke
+        it by chance."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while member.is_running() and time.monotonic() < deadline:
             if _is_stopped(member.pid):
                 return True
             await asyncio.sleep(0.002)
@@ -159,7 +169,7 @@ class Striker:
                 self._site.fleet.add(member.service)
             self._asked.add(member.pid)
         member.identity.signal(signal.SIGTERM)
-        member.identity.signal(signal.SIGCONT)
+        self._let_go(member, blow)
         blow.exit_code = await self._gone(member)
 
     async def _gone(self, member: FleetMember) -> int | None:
@@ -189,7 +199,7 @@ class Striker:
 
     def _free(self, service: Service) -> list[FleetMember]:
         """Running processes of a kind that do not stand still and were not asked to go."""
-        away = self._still | self._asked
+        away = self._still.keys() | self._asked
         return [one for one in self._site.fleet.running(service) if one.pid not in away]
 
     async def _scale_up(self, member: FleetMember, blow: Blow) -> None:
@@ -199,7 +209,7 @@ class Striker:
     async def _scale_down(self, member: FleetMember, blow: Blow) -> None:
         others = [one for one in self._free(Service.SYNC) if one.pid != member.pid]
         surplus = others[1:] if member.pid in self._asked else others
-        member.identity.signal(signal.SIGCONT)
+        self._let_go(member, blow)
         self._asked |= {one.pid for one in surplus}
         for one in surplus:
             one.identity.signal(signal.SIGTERM)
@@ -252,7 +262,7 @@ class Striker:
         redis = self._site.arena.redis
         async with self._redis_lock:
             await asyncio.to_thread(redis.kill)
-            member.identity.signal(signal.SIGCONT)
+            self._let_go(member, blow)
 
             async def worked() -> bool | None:
                 if self._queued and time.time() > time_of_kill + _SHORT_OUTAGE:
