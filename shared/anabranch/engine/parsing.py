@@ -200,7 +200,7 @@ class Parser:
             return None
         referring = [name for name in self._referring if name in names]
         single = [(name, attribute, dict[str, Any]()) for name, attribute in self._single if name in names]
-        parsed: list[Parsed] = []
+        docs: list[Document] = []
         for row in rows:
             doc: Document = dict(zip(names, row, strict=True))
             if "" in row:
@@ -208,6 +208,9 @@ class Parser:
             for name, attribute, known in single:
                 if (text := doc.get(name)) is not None and not self._convert(doc, text, name, attribute, known):
                     return None
+            docs.append(doc)
+        parsed: list[Parsed] = []
+        for doc in docs:  # only now: a page that is read one by one after all shall not have cost its digests
             refs = {name: [text] for name in referring if (text := doc.pop(name, None)) is not None}
             one = self._plain_object(doc, refs)
             if one is None:
