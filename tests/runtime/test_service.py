@@ -16,8 +16,10 @@ from anabranch.config.settings import ServiceSettings
 from anabranch.model.identity import WorkerId
 from anabranch.runtime import service
 from anabranch.runtime.service import Surroundings, run_until_signal
+from anabranch.runtime.signals import StopSignals
 from anabranch.store.faults import StoreUnavailable
 from anabranch.store.migrate import check
+from anabranch.store.postgres import PostgresStore
 
 
 class Told:
@@ -63,6 +65,7 @@ def _around(drain_seconds: float = 30.0) -> tuple[Surroundings, Told]:
         name="sync-worker",
         worker=WorkerId("w"),
         store=told,
+        signals=StopSignals(),
         settings=SimpleNamespace(drain_seconds=drain_seconds),
     )
     return cast(Surroundings, made), told
@@ -111,6 +114,72 @@ async def test_a_loop_that_fails_ends_the_process_and_the_others_drain_first() -
     with pytest.raises(RuntimeError, match="a fault of ours"):
         await asyncio.wait_for(run_until_signal(around, [other, Broken()]), 10)
     assert other.finished
+
+
+async def _states_seen_by_another(database: str) -> list[str]:
+    """The states of all workers, with that of one more that has just begun to run."""
+    other = await _starting(database)._reach_store()
+    try:
+        return sorted(line.state for line in await other.overview.workers())
+    finally:
+        await other.close()
+
+
+async def _registered_and_asked_to_stop(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """What `open` says when SIGTERM comes as soon as the fleet can see the process, with Redis not yet asked."""
+    waiting = asyncio.Event()
+
+    async def asked() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(around, "_greet_bus", asked)
+    opening = asyncio.create_task(around.open())
+    await asyncio.wait_for(waiting.wait(), 10)
+    assert [line.state for line in await around.store.overview.workers()] == ["running"]
+    os.kill(os.getpid(), signal.SIGTERM)
+    return await asyncio.wait_for(opening, 10)
+
+
+@pytest.mark.behaviour("FLT-21")
+async def test_who_is_asked_to_stop_before_being_ready_ends_in_order(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = _starting(database)
+    assert not await _registered_and_asked_to_stop(around, monkeypatch)
+    await around.close()
+    assert await _states_seen_by_another(database) == ["running", "stopped"]
+
+
+@pytest.mark.behaviour("FLT-21")
+async def test_a_signal_while_a_worker_is_being_registered_leaves_none_that_runs(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around = _starting(database)
+    entered = asyncio.Event()
+    register = PostgresStore.register_worker
+
+    async def registered(store: PostgresStore, *told: Any) -> None:
+        await register(store, *told)
+        entered.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as slow:
+        slow.setattr(PostgresStore, "register_worker", registered)
+        opening = asyncio.create_task(around.open())
+        await asyncio.wait_for(entered.wait(), 10)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert not await asyncio.wait_for(opening, 10)
+    await around.close()
+    assert await _states_seen_by_another(database) == ["running", "stopped"]
+
+
+async def test_a_start_that_fails_raises_what_it_failed_of() -> None:
+    async def broken() -> None:
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        await StopSignals().unless_stopped(broken())
 
 
 def _run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,6 @@ import importlib.metadata
 import logging
 import os
 import secrets
-import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -38,6 +37,7 @@ from anabranch.runtime.heartbeat import Heartbeat
 from anabranch.runtime.holding import Holding
 from anabranch.runtime.relay import Relay
 from anabranch.runtime.reporting import Reporter
+from anabranch.runtime.signals import StopSignals
 from anabranch.store.faults import StoreUnavailable
 from anabranch.store.migrate import check
 from anabranch.store.postgres import PostgresStore
@@ -71,6 +71,7 @@ class Surroundings:
         self.boot_id = secrets.token_hex(3)
         self.worker = WorkerId(f"{kind}-{socket.gethostname()[:16]}-{os.getpid()}-{self.boot_id}")
         self.holding = Holding()
+        self.signals: StopSignals
         self.telemetry: Telemetry
         self.store: PostgresStore
         self.bus: Bus
@@ -82,8 +83,18 @@ class Surroundings:
         self._health: HealthServer | None = None
         self._sign: SignOfLife | None = None
 
-    async def open(self) -> None:
-        """Settings have become connections. Raises what stands in the way; a bus that is away does not."""
+    async def open(self) -> bool:
+        """Settings have become connections; False when a signal asked to stop before they had.
+
+        Raises what stands in the way; a bus that is away does not.
+        """
+        self.signals = StopSignals()
+        if opened := await self.signals.unless_stopped(self._open()):
+            return opened
+        LOG.info("asked to stop before it was ready")
+        return False
+
+    async def _open(self) -> None:
         settings = self.settings
         self.telemetry = start_telemetry(f"anabranch-{self.name}", instance=self.worker, version=version())
         self.store = await self._reach_store()
@@ -136,6 +147,8 @@ class Surroundings:
                 self.worker, self.kind, version(), self.boot_id, socket.gethostname(), os.getpid()
             )
         except BaseException:
+            with contextlib.suppress(Exception):
+                await store.worker_state(self.worker, "stopped")
             await store.close()
             raise
         return store
@@ -205,36 +218,41 @@ async def run_worker(settings: ServiceSettings, name: str, kind: WorkerKind, han
     """A worker of one kind works until a signal ends it; its exit code."""
     around = Surroundings(settings, name, kind.value)
     try:
-        await around.open()
-        consumers = [
-            Consumer(
-                kind=kind,
-                worker=around.worker,
-                name=f"{around.worker}-{n}" if n else around.worker,
-                store=around.store,
-                bus=around.bus,
-                relay=around.relay,
-                holding=around.holding,
-                handlers=handlers,
-                compiled=around.compiled,
-                reporter=around.reporter,
-                lease=settings.lease_seconds,
-                idle_poll=settings.idle_poll_seconds,
-                cache=around.cache,
-            )
-            for n in range(settings.concurrency)
-        ]
-        await around.serve_health(lambda: _alive(consumers), lambda: _worker_ready(around, consumers))
-        LOG.info("%s is ready as %s", name, around.worker)
-        await run_until_signal(around, consumers)
-        await around.reporter.tell()
-        with contextlib.suppress(BusUnavailable):
-            for consumer in consumers:
-                await around.bus.leave(kind, consumer.name)
+        if await around.open():
+            await _work(around, kind, handlers)
     finally:
         await around.close()
     LOG.info("%s has ended", name)
     return 0
+
+
+async def _work(around: Surroundings, kind: WorkerKind, handlers: Handlers) -> None:
+    settings = around.settings
+    consumers = [
+        Consumer(
+            kind=kind,
+            worker=around.worker,
+            name=f"{around.worker}-{n}" if n else around.worker,
+            store=around.store,
+            bus=around.bus,
+            relay=around.relay,
+            holding=around.holding,
+            handlers=handlers,
+            compiled=around.compiled,
+            reporter=around.reporter,
+            lease=settings.lease_seconds,
+            idle_poll=settings.idle_poll_seconds,
+            cache=around.cache,
+        )
+        for n in range(settings.concurrency)
+    ]
+    await around.serve_health(lambda: _alive(consumers), lambda: _worker_ready(around, consumers))
+    LOG.info("%s is ready as %s", around.name, around.worker)
+    await run_until_signal(around, consumers)
+    await around.reporter.tell()
+    with contextlib.suppress(BusUnavailable):
+        for consumer in consumers:
+            await around.bus.leave(kind, consumer.name)
 
 
 def _alive(consumers: Sequence[Consumer]) -> Verdict:
@@ -256,15 +274,7 @@ def _worker_ready(around: Surroundings, consumers: Sequence[Consumer]) -> Verdic
 
 async def run_until_signal(around: Surroundings, loops: Sequence[Loop]) -> None:
     """The loops run; SIGTERM or SIGINT drains them within the drain time, a second one ends them at once."""
-    stop = asyncio.Event()
-    at_once = asyncio.Event()
-
-    def on_signal() -> None:
-        (at_once if stop.is_set() else stop).set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+    stop, at_once = around.signals.stop, around.signals.at_once
     tasks = [asyncio.create_task(one.run(), name=f"{around.name}-{n}") for n, one in enumerate(loops)]
     stopper = asyncio.create_task(stop.wait(), name="signal")
     await asyncio.wait([*tasks, stopper], return_when=asyncio.FIRST_COMPLETED)
