@@ -14,11 +14,11 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 import redis
+from tests.databases import MOVABLE_CLOCK, Databases, administer, drop, with_database
 
 from anabranch.runtime.local_servers import LocalServers
 
@@ -36,31 +36,18 @@ def server_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServe
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
 
 
-async def _administer(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-def _created(server_url: str, name: str, template: str = "template0") -> Iterator[str]:
-    asyncio.run(_administer(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
-    try:
-        yield _with_database(server_url, name)
-    finally:
-        asyncio.run(_administer(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
-
-
 @pytest.fixture
 def empty_database(server_pair: LocalServers) -> Iterator[str]:
     """The address of a database without any table, dropped after the test."""
     yield from _created(server_pair.database_url, f"empty_{_SESSION}_{next(_NUMBERS)}")
+
+
+def _created(server_url: str, name: str) -> Iterator[str]:
+    asyncio.run(administer(server_url, f'CREATE DATABASE "{name}" TEMPLATE template0'))
+    try:
+        yield with_database(server_url, name)
+    finally:
+        asyncio.run(drop(server_url, name))
 
 
 @pytest.fixture(scope="session")
@@ -76,11 +63,41 @@ def template_database(server_pair: LocalServers) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_databases(server_pair: LocalServers, template_database: str) -> Iterator[Databases]:
+    """Where `database` comes from."""
+    yield from _copies(server_pair.database_url, template_database, "test")
+
+
+@pytest.fixture(scope="session")
+def clocked_databases(server_pair: LocalServers, template_database: str) -> Iterator[Databases]:
+    """Where `clocked_database` comes from."""
+    yield from _copies(server_pair.database_url, template_database, "clocked", MOVABLE_CLOCK)
+
+
+def _copies(server_url: str, template_url: str, prefix: str, addition: str = "") -> Iterator[Databases]:
+    template = urlsplit(template_url).path.removeprefix("/")
+    found = Databases(server_url, template, f"{prefix}_{_SESSION}", addition)
+    yield found
+    asyncio.run(found.close())
+
+
 @pytest.fixture
-def database(server_pair: LocalServers, template_database: str) -> Iterator[str]:
-    """The address of a migrated database of this test's own, dropped after it."""
-    template = urlsplit(template_database).path.removeprefix("/")
-    yield from _created(server_pair.database_url, f"test_{_SESSION}_{next(_NUMBERS)}", template)
+def database(server_pair: LocalServers, migrated_databases: Databases) -> Iterator[str]:
+    """The address of a migrated database of this test's own, without any row of another test."""
+    yield from _taken(server_pair, migrated_databases)
+
+
+@pytest.fixture
+def clocked_database(server_pair: LocalServers, clocked_databases: Databases) -> Iterator[str]:
+    """The same, with a clock that is as far ahead as the only row of its table `test_clock` says."""
+    yield from _taken(server_pair, clocked_databases)
+
+
+def _taken(servers: LocalServers, databases: Databases) -> Iterator[str]:
+    name = asyncio.run(databases.take())
+    yield with_database(servers.database_url, name)
+    asyncio.run(databases.give_back(name))
 
 
 # --- Redis -----------------------------------------------------------------------------------------------------------

@@ -130,6 +130,12 @@ async def site(ground: Ground, founded: Template) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
+def database(clocked_database: str) -> str:
+    """The address of a database whose clock can be moved."""
+    return clocked_database
+
+
+@pytest.fixture
 async def keeper(database: str) -> AsyncIterator[PgFleetKeeper]:
     """A store on PostgreSQL with a small configuration applied; no process works on it."""
     async with postgres_fleet(database) as made:

@@ -39,7 +39,7 @@ async def pg_keeper(database: str) -> AsyncIterator[PgDataKeeper]:
 @pytest.fixture(params=["memory", "postgres"])
 def place(request: pytest.FixtureRequest) -> str | None:
     """The address of a database of this test's own, or None for this process."""
-    address: str | None = request.getfixturevalue("database") if request.param == "postgres" else None
+    address: str | None = request.getfixturevalue("clocked_database") if request.param == "postgres" else None
     return address
 
 

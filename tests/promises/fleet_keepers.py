@@ -125,19 +125,11 @@ class PgFleetKeeper:
         return {row[0]: row[1] for row in rows}
 
 
-_CLOCK = """
-CREATE TABLE test_clock (ahead interval NOT NULL);
-INSERT INTO test_clock VALUES ('0');
-CREATE OR REPLACE FUNCTION anabranch_now() RETURNS timestamptz LANGUAGE sql VOLATILE
-    AS $$ SELECT clock_timestamp() + (SELECT ahead FROM test_clock) $$;
-"""
-
-
 @asynccontextmanager
 async def postgres_fleet(database: str) -> AsyncIterator[PgFleetKeeper]:
-    """A PostgreSQL keeper whose configuration is applied, and a connection to look at its rows."""
+    """A PostgreSQL keeper whose configuration is applied, and a connection to look at its rows; over a database whose
+    clock can be moved."""
     connection = await asyncpg.connect(database)
-    await connection.execute(_CLOCK)
     store = await PostgresStore.open(database, WorkerId("tester"), connections=10)
     await apply(store, a_configuration())
     try:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.promises.fleet_keepers import _CLOCK
 from tests.promises.memory_keepers import MovableClock
 from tests.services.driver import World
 from tests.services.views import MemoryView, PostgresView
@@ -38,7 +37,7 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture(params=["memory", "postgres"])
 def address(request: pytest.FixtureRequest) -> str | None:
     """The address of a database of this test's own, or None for this process."""
-    found: str | None = request.getfixturevalue("database") if request.param == "postgres" else None
+    found: str | None = request.getfixturevalue("clocked_database") if request.param == "postgres" else None
     return found
 
 
@@ -49,7 +48,6 @@ async def any_world(address: str | None, tmp_path: Path) -> AsyncIterator[World]
         yield memory_world(tmp_path)
         return
     connection = await asyncpg.connect(address)
-    await connection.execute(_CLOCK)
     store = await PostgresStore.open(address, WorkerId("tester"))
 
     async def advance(much: timedelta) -> None:
