@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from anabranch.model.enums import BatchState, RunKind, StepState
 from anabranch.model.identity import BatchId, RunId, SystemId
 from anabranch.protocol.batches import BatchRecord
-from anabranch.protocol.steps import STEPS, Step, step_at
+from anabranch.protocol.steps import RECORDING, STEPS, WRITING, Step, ordinal_of, step_at
 from anabranch.protocol.transitions import STEP, StepEvent
 
 
@@ -149,6 +149,22 @@ def end_early(step: StepRecord, now: datetime, *, failed: bool) -> StepRecord:
     """The step ended with its run: `failed` where it was the cause, else `cancelled`."""
     event = StepEvent.FAILED if failed else StepEvent.CANCELLED
     return replace(step, state=STEP.after(step.state, event), closed_at=now)
+
+
+def has_file_in_hand(kind: RunKind, steps: Iterable[StepRecord], batches: Iterable[BatchRecord]) -> bool:
+    """Whether somebody has begun to write the file of a run that writes one, and not all of it is recorded yet. Such a
+    run goes on: a file that is in place and not recorded would hold accounts that nobody knows of (EXP-37)."""
+    if kind is not RunKind.EXPORT:
+        return False
+    writing, recording = ordinal_of(kind, WRITING), ordinal_of(kind, RECORDING)
+    begun = any(
+        batch.ordinal == writing
+        and not batch.is_plan
+        and batch.epoch > 0
+        and batch.state in (BatchState.READY, BatchState.LEASED, BatchState.DONE)
+        for batch in batches
+    )
+    return begun and not any(step.ordinal == recording and step.is_closed for step in steps)
 
 
 def next_ordinal(kind: RunKind, ordinal: int) -> int | None:

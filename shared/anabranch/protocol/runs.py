@@ -136,6 +136,16 @@ def cancel(run: RunRecord, now: datetime, message: str | None = None) -> RunReco
     )
 
 
+def ask_to_end(run: RunRecord, message: str | None = None) -> RunRecord:
+    """An operator stops a running run that may not end yet; it will end as a cancelled one. See `end_as_asked`."""
+    return run if run.leads_to is not None else replace(run, leads_to=RunState.CANCELLED, message=message)
+
+
+def end_as_asked(run: RunRecord, now: datetime) -> RunRecord:
+    """A running run that was asked to end, and now may, is ending."""
+    return replace(run, state=RUN.after(run.state, RunEvent.CANCELLED), ending_since=now)
+
+
 def fail(run: RunRecord, reason: FailedReason, message: str, now: datetime) -> RunRecord:
     """The run cannot finish: it ends like a cancelled one and will be `failed`. One that is ending or over stays."""
     if run.state is RunState.CANCELLING or run.state.is_final:

@@ -9,6 +9,8 @@ recorded in a step of its own, because the file has one writer and its results m
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from anabranch.model.enums import GuardPoint, RunKind, WorkerKind
@@ -24,6 +26,8 @@ class Step(msgspec.Struct, frozen=True):
     guard: GuardPoint | None = None
     needs_turn: bool = False
     """The step after `assess`: opened only by the run that has the turn of its MVO types (FLT-15)."""
+    of_file: bool = False
+    """Needs that turn where the target is written as one file, and for this step alone."""
     role: str = "work"
     """The role of its batches: `record` where an export worker calls no system, so that no system's limit counts."""
 
@@ -38,8 +42,10 @@ def _sync(
     return Step(name, WorkerKind.SYNC, gate=gate, ordered=ordered, guard=guard, needs_turn=turn)
 
 
-def _export(name: str, *, gate: bool = False, guard: GuardPoint | None = None, role: str = "work") -> Step:
-    return Step(name, WorkerKind.EXPORT, gate=gate, guard=guard, role=role)
+def _export(
+    name: str, *, gate: bool = False, guard: GuardPoint | None = None, role: str = "work", of_file: bool = False
+) -> Step:
+    return Step(name, WorkerKind.EXPORT, gate=gate, guard=guard, role=role, of_file=of_file)
 
 
 _IMPORT_STEPS = (
@@ -66,10 +72,12 @@ _SYNC_STEPS = (
     _sync("release.write"),
     _sync("outbound"),
 )
+WRITING: Final = "export"
+RECORDING: Final = "export.record"
 _EXPORT_STEPS = (
     _export("assess", gate=True, guard=GuardPoint.EXPORT_WRITES),
-    _export("export"),
-    _export("export.record", role="record"),
+    _export(WRITING, of_file=True),
+    _export(RECORDING, role="record", of_file=True),
     _export("references"),
     _export("deletes"),
     _export("retries"),

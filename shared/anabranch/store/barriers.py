@@ -26,7 +26,7 @@ from anabranch.store.faults import translated
 from anabranch.store.guards import hold, judge_point
 from anabranch.store.pool import one_row
 from anabranch.store.sql_files import sql
-from anabranch.store.turns import give_up_turn, take_turn
+from anabranch.store.turns import give_up_turn, has_file_in_hand, take_turn
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection, Pool
@@ -149,6 +149,9 @@ class _Barrier:
 
     async def _open_next(self, closed: bool) -> tuple[Closed, Claimed | None]:
         ordinal = self._ordinal + 1
+        if self._row["leads_to"] is not None and not await has_file_in_hand(self._connection, self._run):
+            await self._connection.execute(sql("end_as_asked"), self._run)
+            return self._closed(closed), None
         if not await self._has_turn(ordinal):
             return self._closed(closed), None
         step = step_at(self._kind, ordinal)
@@ -156,7 +159,8 @@ class _Barrier:
         return self._closed(closed, next_step=step.name), await self._take_plan(step, batch)
 
     async def _has_turn(self, ordinal: int) -> bool:
-        if not needs_turn(self._kind, ordinal):
+        whole_file = self._kind is RunKind.EXPORT and await self._connection.fetchval(sql("writes_file"), self._run)
+        if not needs_turn(self._kind, ordinal, whole_file=bool(whole_file)):
             await give_up_turn(self._connection, self._run)
             return True
         system = self._row["system_id"]

@@ -21,14 +21,15 @@ from anabranch.store.actions import record_action
 from anabranch.store.faults import Contended, translated
 from anabranch.store.pool import one_row
 from anabranch.store.sql_files import sql
-from anabranch.store.turns import give_up_turn
+from anabranch.store.turns import give_up_turn, has_file_in_hand
 
 if TYPE_CHECKING:
     from anabranch.store.pool import Connection, Pool
 
 
 async def cancel_run(pool: Pool, run: RunId, actor: str, reason: str) -> RunState:
-    """A queued run is cancelled, an active one is ending; one that is over stays. Raises Permanent for an unknown."""
+    """A queued run is cancelled, an active one is ending; one that is over stays. One that is writing a file goes on
+    until what it wrote is recorded, and then ends. Raises Permanent for an unknown."""
     with translated("cancel the run"):
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(sql("limit_waits"), "5s")
@@ -44,6 +45,10 @@ async def cancel_locked(connection: Connection, run: RunId, actor: str, reason: 
     if row is None:
         return None
     words = f"cancelled by {actor}" + (f": {reason}" if reason else "")
+    if row["state"] == RunState.RUNNING and row["kind"] == RunKind.EXPORT and await has_file_in_hand(connection, run):
+        await connection.execute(sql("ask_run_to_end"), run, words)
+        await record_action(connection, actor, "cancel", f"run {run}", reason, "ok: once what it wrote is recorded")
+        return RunState.RUNNING
     state = await connection.fetchval(sql("cancel_run"), run, words)
     result = "ok" if state is not None else f"nothing to do: {row['state']}"
     await record_action(connection, actor, "cancel", f"run {run}", reason, result)

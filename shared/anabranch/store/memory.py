@@ -124,7 +124,10 @@ class MemoryStore(MemoryBarriers):
         if row is None:
             raise Permanent(f"there is no run {run}; list runs to see their numbers")
         words = f"cancelled by {actor}" + (f": {reason}" if reason else "")
-        ending = runs.cancel(row, self.clock(), words)
+        if row.state is RunState.RUNNING and self.has_file_in_hand(row):
+            ending = runs.ask_to_end(row, words)
+        else:
+            ending = runs.cancel(row, self.clock(), words)
         self.tables.runs.put(run, ending)
         self.record(actor, "cancel", f"run {run}", reason)
         return ending.state
@@ -139,7 +142,7 @@ class MemoryStore(MemoryBarriers):
     async def sweep(self, lease: float) -> Swept:
         now = self.clock()
         for run in self._in_state(RunState.RUNNING, RunState.HELD, RunState.PAUSED):
-            if runs.is_overdue(run, now):
+            if runs.is_overdue(run, now) and not self.has_file_in_hand(run):
                 self.break_off(run.id, FailedReason.DEADLINE, "the run did not end by its deadline")
         for hold in list(self.tables.holds.values()):
             if hold.state is HoldState.OPEN and hold.expires_at <= now:

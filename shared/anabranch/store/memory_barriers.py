@@ -40,7 +40,7 @@ from anabranch.protocol.guards import HELD_COUNTER, in_words, judge, limit_for
 from anabranch.protocol.runs import RunRecord
 from anabranch.protocol.steps import STEPS, step_at
 from anabranch.protocol.transitions import EXPORT, ExportEvent
-from anabranch.protocol.turns import needs_turn, turn_types
+from anabranch.protocol.turns import WHOLE_FILE, needs_turn, turn_types
 from anabranch.store.memory_batches import MemoryBatches
 from anabranch.store.memory_configuration import Configurations
 from anabranch.store.memory_tables import ActionRow, HoldRow
@@ -71,6 +71,9 @@ class MemoryBarriers(MemoryBatches, Configurations):
         if following is None:
             self.finish_run(row)
             return self._told(run, ordinal, closed=closed, ended=True), None
+        if row.leads_to is not None and not self.has_file_in_hand(row):
+            self.tables.runs.put(run, runs.end_as_asked(row, self.clock()))
+            return self._told(run, ordinal, closed=closed), None
         if not self._has_turn(row, following):
             return self._told(run, ordinal, closed=closed), None
         spans = [*span_ids, *[secrets.token_hex(8) for _ in range(3)]][:3]
@@ -142,7 +145,7 @@ class MemoryBarriers(MemoryBatches, Configurations):
 
     def _has_turn(self, run: RunRecord, ordinal: int) -> bool:
         """True when the step may open: it needs no turn, or the run has, or now takes, that of all its types."""
-        if not needs_turn(run.kind, ordinal):
+        if not needs_turn(run.kind, ordinal, whole_file=self.writes_file(run.id)):
             self._give_up_turn(run.id)
             return True
         revision = self.revision_of(run.config_version)
@@ -158,6 +161,15 @@ class MemoryBarriers(MemoryBatches, Configurations):
         for one in types:
             self.tables.turn_waits.put((one, run.id), True)
         return False
+
+    def writes_file(self, run: RunId) -> bool:
+        """Whether the run writes its target as one file."""
+        return any(key[:2] == (run, WHOLE_FILE) for key, _ in self.tables.proposal_packs.items())
+
+    def has_file_in_hand(self, run: RunRecord) -> bool:
+        """Whether the run may not end yet: what it has begun to write is not recorded."""
+        steps = [step for (owner, _), step in self.tables.steps.items() if owner == run.id]
+        return self.writes_file(run.id) and barriers.has_file_in_hand(run.kind, steps, self.batches_of(run.id))
 
     def _is_awaited(self, run: RunRecord, types: Sequence[TypeId]) -> bool:
         """True when a run that started earlier waits for one of these types."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from anabranch.model.changes import ProposalPack
-from anabranch.model.enums import CsoState, ExportState, GuardPoint, MvoState
+from anabranch.model.enums import CsoState, ExportState, GuardPoint, MvoState, RunState
 from anabranch.model.errors import Permanent
 from anabranch.model.identity import BatchId, CsoId, ExportId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import (
@@ -254,6 +254,10 @@ class MemoryReader(MemoryImportReading):
     def _counted(self, run: RunId, export: PendingExport) -> bool:
         op = self._tables.guard_ops.get((run, GuardPoint.EXPORT_WRITES.value, export.id))
         return op is not None and op.verdict == "listed" and op.op == export.kind.value
+
+    async def is_ending(self, run: RunId) -> bool:
+        state = self._tables.runs[run].state
+        return state is RunState.CANCELLING or state.is_final
 
     async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
         return array("q", [one for one, _, _ in await self.executable_exports(system, run)])

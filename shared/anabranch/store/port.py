@@ -121,6 +121,9 @@ class Reader(Protocol):
         """What at most `limit` `normal` CSOs of that type and partition were read from. Neither their order nor which
         are left out says anything."""
 
+    async def is_ending(self, run: RunId) -> bool:
+        """Whether the run has been cancelled or has failed, so that nothing new may be begun in it."""
+
     async def change_seq_now(self) -> int:
         """The number every later change will exceed."""
 

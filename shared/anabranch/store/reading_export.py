@@ -31,6 +31,9 @@ class ExportReading:
         rows = await self._connection.fetch(statement, system, *(() if run is None else (run,)))
         return [(row[0], row[1], row[2]) for row in rows]
 
+    async def is_ending(self, run: RunId) -> bool:
+        return bool(await self._connection.fetchval(sql("is_ending"), run))
+
     async def counted_exports(self, system: SystemId, run: RunId) -> array[int]:
         return unpacked(await self._connection.fetchval(executable_set("pack_counted_exports"), system, run))
 

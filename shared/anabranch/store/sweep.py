@@ -28,7 +28,8 @@ async def sweep(pool: Pool, lease: float) -> Swept:
     move on, due runs start, silent processes are listed as lost; the steps that may close are named."""
     with translated("sweep"):
         cut_off = await end_frozen_backends(pool, lease)
-        await pool.execute(sql("fail_overdue_runs"))
+        in_hand = sql("has_file_in_hand").replace("@run", "run.id")
+        await pool.execute(sql("fail_overdue_runs").replace("@file_in_hand", in_hand))
         await expire_holds(pool)
         runs_ended = await end_runs(pool)
         executions_ended = await advance_executions(pool)

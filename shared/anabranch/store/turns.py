@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 
+async def has_file_in_hand(connection: Connection, run: RunId) -> bool:
+    """Whether the run, an export, may not end yet: what it has begun to write is not recorded."""
+    return bool(await connection.fetchval(sql("has_file_in_hand").replace("@run", "$1"), run))
+
+
 async def take_turn(connection: Connection, run: RunId, types: Sequence[TypeId]) -> bool:
     """True: the turn of all these types is the run's. False: it has none of them and waits, in order of start."""
     if not types or await connection.fetchval(sql("has_turn"), run, types):

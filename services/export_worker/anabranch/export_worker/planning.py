@@ -7,9 +7,11 @@ written by a single batch; its other steps have nothing to do.
 
 from __future__ import annotations
 
+from anabranch.model.changes import Changes, ProposalPack
 from anabranch.model.enums import ExportKind, GuardPoint
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import ExportId
+from anabranch.protocol.turns import WHOLE_FILE
 from anabranch.runtime.connecting import connector_of
 from anabranch.runtime.work import Task, plan, system_id
 
@@ -18,9 +20,13 @@ BATCH = 100
 
 
 async def assess(task: Task) -> None:
-    """Every executable pending export is listed with its operation."""
+    """Every executable pending export is listed with its operation. Where they will be written as one file, that is
+    noted for whoever opens the steps that follow."""
+    whole_file = connector_of(task).capabilities.whole_file
     async with task.store.unit(task.claimed) as unit:
         count = await unit.list_executable_exports(system_id(task))
+        if count and whole_file:
+            await unit.persist(Changes(proposal_packs=[ProposalPack(WHOLE_FILE, b"", b"")]))
         await unit.seal()
         await unit.done({"selected": count} if count else {})
     task.hold.sealed_with = 1

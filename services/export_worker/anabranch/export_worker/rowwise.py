@@ -24,6 +24,9 @@ from anabranch.runtime.connecting import open_connector
 from anabranch.runtime.work import Task, decide_and_commit, system_id, write
 from anabranch.store.port import Reader
 
+_FIRST_OFFERED = ("export", "deletes")
+"""The steps in which an export of the run is up for the first time, and is counted whatever becomes of it."""
+
 
 class _Sending(msgspec.Struct, frozen=True):
     exports: list[PendingExport]
@@ -37,6 +40,7 @@ async def write_objects(task: Task) -> None:
     system = system_id(task)
     ids = [ExportId(one) for one in task.claimed.payload["exports"]]
     identifiers = Identifiers(task, system, CountedHere(system, task.claimed.run))
+    offered = len(ids)
     ids = await _take(task, ids)
     async with task.store.reader() as reader:
         sending = await _prepare(task, reader, ids, identifiers)
@@ -57,14 +61,19 @@ async def write_objects(task: Task) -> None:
                 )
             )
         outcomes = dict(zip((one.id for one in sending.exports), answers, strict=True))
-    await _record(task, ids, identifiers, outcomes, confirmed=confirmed)
+    waiting = offered - len(ids) if task.claimed.step in _FIRST_OFFERED else 0
+    await _record(task, ids, identifiers, outcomes, waiting, confirmed=confirmed)
 
 
 async def _take(task: Task, ids: Sequence[ExportId]) -> list[ExportId]:
-    """Those of the exports that have something to send now are `exporting`, in a committed step of their own."""
+    """Those of the exports that may be sent now are `exporting`, in a committed step of their own. One that is no
+    longer what this run counted, with the operation it counted, waits for the next (EXP-47)."""
+    system, run = system_id(task), task.claimed.run
 
     async def load(reader: Reader) -> list[PendingExport]:
-        return await reader.exports(ids)
+        found = await reader.exports(ids)
+        counted = await reader.counted_exports_of(system, run, [one.cso_id for one in found])
+        return [one for one in found if one.id in counted]
 
     def decide(exports: list[PendingExport]) -> Changes:
         changes = Changes()
@@ -128,6 +137,7 @@ async def _record(
     ids: Sequence[ExportId],
     identifiers: Identifiers,
     outcomes: dict[ExportId, Outcome],
+    waiting: int,
     *,
     confirmed: bool,
 ) -> None:
@@ -136,6 +146,7 @@ async def _record(
 
     def decide(loaded: LoadedExports) -> Changes:
         changes = Changes()
+        changes.count("waiting", waiting)
         for export in loaded.exports:
             cso = loaded.csos[export.cso_id]
             outcome = outcomes.get(export.id)

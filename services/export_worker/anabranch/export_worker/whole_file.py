@@ -21,6 +21,7 @@ from anabranch.export_worker.results import reference_deltas, resolvable
 from anabranch.model.changes import Changes
 from anabranch.model.configuration import ObjectType
 from anabranch.model.enums import CsoState, ExportKind, ValueType
+from anabranch.model.errors import Retryable
 from anabranch.model.identity import CsoId, MvoId, TypeId
 from anabranch.model.objects import CsoRef, PendingRow, TargetPicture
 from anabranch.runtime.connecting import open_connector
@@ -41,7 +42,9 @@ async def write_file(task: Task) -> None:
     if counted:
         async with open_connector(task) as target:
             writer = _Writer(task, target, identifiers, written)
-            receipt = await target.replace(writer.objects(), task.claimed.claim, task.claimed.batch, task.hold.check)
+            receipt = await target.replace(
+                _unless_ending(task, writer.objects()), task.claimed.claim, task.claimed.batch, task.hold.check
+            )
         for one in receipt.rejected:
             written.rejected[one.object_type, one.anchor] = _rejected(one.kind, one.message)
     task.hold.progress()
@@ -51,6 +54,16 @@ async def write_file(task: Task) -> None:
     async with task.store.unit(task.claimed) as unit:
         await unit.persist(changes)
         await unit.done(changes.counters)
+
+
+async def _unless_ending(task: Task, objects: AsyncIterator[TargetObject]) -> AsyncIterator[TargetObject]:
+    """The objects, if at their end the run may still put a file in place. From then on a cancel waits for us, because
+    the batch is in our hands (EXP-37)."""
+    async for one in objects:
+        yield one
+    async with task.store.reader() as reader:
+        if await reader.is_ending(task.claimed.run):
+            raise Retryable("the run is being ended; the file in place stays as it was")
 
 
 def _rejected(kind: str, message: str) -> Outcome:

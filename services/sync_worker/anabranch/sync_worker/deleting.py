@@ -20,7 +20,7 @@ from anabranch.model.objects import Cso, GuardOp, Mvo, PendingExport, Reservatio
 from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.deprovisioning import deprovision, strongest_action
+from anabranch.sync_worker.deprovisioning import deprovision, is_under_way, strongest_action
 from anabranch.sync_worker.extent import context, unjoined
 
 
@@ -84,9 +84,14 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
             continue
         if not _condition_holds(task, changes, mvo):
             continue
+        links = loaded.links.get(mvo.id, ())
+        if any(is_under_way(loaded.exports.get(cso.id)) for cso in links):
+            detail = "not deleted yet: a change of one of its objects is just being sent"
+            changes.item("mvo", Item(mvo.id, mvo.origin_key, "waiting", detail=detail))
+            continue  # it stays due; housekeeping deletes it
         changes.expect_mvos[mvo.id] = mvo.change_seq
         side = task.compiled.metaverse[mvo.type_id]
-        for cso in loaded.links.get(mvo.id, ()):
+        for cso in links:
             changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
             target = next((one for one in side.targets if one.type_id == cso.type_id), None)
             if target is None:

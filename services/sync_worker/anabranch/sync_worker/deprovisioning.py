@@ -33,6 +33,12 @@ def never_attempted(cso: Cso, export: PendingExport | None) -> bool:
     )
 
 
+def is_under_way(export: PendingExport | None) -> bool:
+    """True while an export worker is sending it: what it says then must not change, so whoever would change it leaves
+    the object as it is and owed, and finds at its next turn what came of the attempt (EXP-7)."""
+    return export is not None and export.state is ExportState.EXPORTING
+
+
 def deprovision(
     task: Task,
     changes: Changes,

@@ -27,7 +27,7 @@ from anabranch.model.objects import Connector, Cso, CsoRef, MvoRef, PendingExpor
 from anabranch.runtime.loading import refs_by_cso, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.deprovisioning import deprovision, never_attempted, strongest_action
+from anabranch.sync_worker.deprovisioning import deprovision, is_under_way, never_attempted, strongest_action
 from anabranch.sync_worker.newcomers import Newcomers, offers_of, secondary_of
 from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
@@ -116,7 +116,7 @@ class Evaluator:
         self._changes.mvo_marks.append(MvoMark(mvo.id, failed, stamp, self._task.claimed.config_version))
 
     def _serve(self, mvo: ServedMvo, target: Target, links: Sequence[Connector], seen: EvalContext) -> bool:
-        """One target's evaluation; False when it failed and stays owed."""
+        """One target's evaluation; False when it failed, or has to wait, and stays owed."""
         held = next((one for one in links if one.system_id == target.system_id), None)
         cso = self._loaded.csos.get(held.cso_id) if held is not None else None
         if cso is not None and cso.type_id != target.type_id:
@@ -129,6 +129,10 @@ class Evaluator:
             self._error(mvo, "scope_error", f"{target.system.key}.{target.record.key}: {problem}")
             return False
         export = self._loaded.exports.get(cso.id) if cso is not None else None
+        if is_under_way(export):
+            detail = f"{target.system.key}: a change is just being sent"
+            self._changes.item("mvo", Item(mvo.id, mvo.origin_key, "waiting", detail=detail))
+            return False
         if not accepted:
             return cso is None or self._deprovision(target, cso, export)
         if cso is not None and cso.state is CsoState.OBSOLETE:

@@ -21,7 +21,7 @@ from anabranch.model.objects import Cso, GuardOp, Mvo, PendingExport, ServedMvo
 from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
-from anabranch.sync_worker.deprovisioning import deprovision, strongest_action
+from anabranch.sync_worker.deprovisioning import deprovision, is_under_way, strongest_action
 from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
 
@@ -123,6 +123,8 @@ async def release_range(task: Task) -> None:
             mvo = loaded.mvos.get(cso.mvo_id) if cso.mvo_id is not None else None
             if mvo is None or cso not in list(_released(task, mvo, loaded.links.get(mvo.id, []))):
                 continue
+            if is_under_way(loaded.exports.get(cso.id)):
+                continue  # it stays owed: `outbound` finds it joined and out of scope, and leaves it marked
             changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
             changes.expect_mvos[mvo.id] = mvo.change_seq
             deprovision(task, changes, cso, loaded.exports.get(cso.id), 0, DeprovisionAction.DISCONNECT, mvo_goes=False)

@@ -1,6 +1,7 @@
 WITH overdue AS (
     SELECT id FROM run
     WHERE state IN ('running', 'held', 'paused') AND held_since IS NULL AND deadline <= anabranch_now()
+      AND (kind <> 'export' OR NOT (@file_in_hand))
     ORDER BY id
     FOR NO KEY UPDATE SKIP LOCKED
 )

@@ -1,0 +1,1 @@
+SELECT state = 'cancelling' OR ended_at IS NOT NULL FROM run WHERE id = $1
