@@ -304,9 +304,11 @@ class MemoryWriter:
 
     def _touch_fallen(self, cso_id: CsoId) -> None:
         cso = self._tables.csos[cso_id]
-        number = self._sequences.next_change()
-        due = cso.refs_due or cso.mvo_id is not None
-        self._tables.csos.put(cso_id, replace(cso, change_seq=number, refs_due=due))
+        cso = replace(cso, refs_due=cso.refs_due or cso.mvo_id is not None)
+        if cso.change_seq > cso.synced_seq or cso.failed:  # due as it is: a new number would be younger than the run
+            self._tables.csos.put(cso_id, replace(cso, link_version=cso.link_version + 1))
+        else:
+            self._tables.csos.put(cso_id, replace(cso, change_seq=self._sequences.next_change()))
 
     def _mark_references_due(self, joined: set[CsoId]) -> None:
         if not joined:

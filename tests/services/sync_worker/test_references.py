@@ -128,3 +128,21 @@ async def test_a_set_goes_whole_to_the_winner_or_is_the_union_of_all(
     world.write("hr/teams.csv", "id,name,members,deputies", "t1,Red,,p2")
     await world.run()
     assert await world.refers("members") == {"t1": ["p2"]}
+
+
+@pytest.mark.behaviour("SYN-2", "IMP-31")
+async def test_who_changes_while_her_manager_leaves_is_evaluated_in_the_same_sync(any_world: World) -> None:
+    world = any_world
+    await world.apply()
+    world.people("p1,Ann,Sales,,p2", "p3,Cid,Sales,,p2", "p2,Bob,Sales")
+    await world.run()
+    world.people("p1,Anna,Sales,,p3", "p3,Cidney,Sales,,p2")  # one is led by another now, the other still names Bob
+    ran = await world.run()
+    assert {name: run.state for name, run in ran.items() if name != "import"} == {
+        "sync": "completed", "export": "completed", "confirm": "completed"
+    }  # fmt: skip
+    target = world.target()
+    assert {name: entry["cn"] for name, entry in target.items()} == {"p1": ["Anna"], "p3": ["Cidney"]}
+    assert [entry.get("manager") for entry in target.values()] == [["uid=p3,ou=people,dc=x"], None]
+    again = await world.run()
+    assert again["sync"].totals.get("changed", 0) == 0
