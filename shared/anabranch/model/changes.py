@@ -238,6 +238,10 @@ class Changes(msgspec.Struct, kw_only=True):
     become due for outbound evaluation (SYN-61, SYN-62)."""
     joined_csos: list[CsoId] = msgspec.field(default_factory=list)
     """CSOs that joined here: whatever refers to them becomes due for references (SYN-51)."""
+    unkeyed: list[tuple[TypeId, str]] = msgspec.field(default_factory=list)
+    """Attributes of which all keys go, because nobody keeps them, or because they are to be completed."""
+    keyed: list[tuple[TypeId, str]] = msgspec.field(default_factory=list)
+    """Attributes of which every object of the type has its keys from now on."""
     match_keys: list[KeyChange] = msgspec.field(default_factory=list)
     add_mvo_refs: list[MvoRef] = msgspec.field(default_factory=list)
     remove_mvo_refs: list[tuple[MvoId, str, MvoId]] = msgspec.field(default_factory=list)

@@ -118,6 +118,17 @@ class MemoryReader(MemoryImportReading):
         ]
         return sorted(hits, key=lambda hit: (hit.key_hash, hit.object_id))
 
+    async def keyed(self) -> frozenset[tuple[TypeId, str]]:
+        return frozenset(key for key, _ in self._tables.keyed.items())
+
+    async def page_of_mvos(self, type_id: TypeId, after: int, limit: int) -> list[Mvo]:
+        found = (mvo for mvo in self._tables.mvos.values() if mvo.type_id == type_id and mvo.id > after)
+        return sorted(found, key=lambda mvo: mvo.id)[:limit]
+
+    async def page_of_csos(self, type_id: TypeId, after: int, limit: int) -> list[Cso]:
+        found = (cso for cso in self._tables.csos.values() if cso.type_id == type_id and cso.id > after)
+        return sorted(found, key=lambda cso: cso.id)[:limit]
+
     async def types_with_keys(self, types: Sequence[TypeId]) -> frozenset[TypeId]:
         return frozenset(row.type_id for row in self._tables.match_keys.values()) & set(types)
 

@@ -205,6 +205,7 @@ class Tables:
         self.mvo_turns: Table[MvoId, datetime] = table("mvo_turns")
         self.mvo_refs: Table[tuple[MvoId, str, MvoId], MvoRef] = table("mvo_refs")
         self.match_keys: Table[tuple[MvoId, str, bytes], KeyRow] = table("match_keys")
+        self.keyed: Table[tuple[TypeId, str], bool] = table("keyed")
         self.reservations: Table[tuple[str, bytes], Reservation] = table("reservations")
         self.exports: Table[ExportId, PendingExport] = table("exports")
 

@@ -24,6 +24,7 @@ from anabranch.store.port import Collision, ReferenceTargets
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+_Owner = TypeVar("_Owner", CsoId, MvoId)
 
 
 class MemoryWriter:
@@ -38,6 +39,7 @@ class MemoryWriter:
 
     def persist(self, changes: Changes) -> None:
         """Everything is written into the layer. Raises Collision; the layer is then thrown away."""
+        self._write_keyed(changes)
         self._write_metaverse(changes)
         self._write_space(changes)
         self._write_exports(changes)
@@ -45,6 +47,16 @@ class MemoryWriter:
         self._write_items(changes)
 
     # --- metaverse
+
+    def _write_keyed(self, changes: Changes) -> None:
+        gone = set(changes.unkeyed)
+        if gone:
+            _forget_keys(self._tables.match_keys, gone)
+            _forget_keys(self._tables.cso_keys, gone)
+        for one in gone:
+            self._tables.keyed.remove(one)
+        for one in changes.keyed:
+            self._tables.keyed.put(one, True)
 
     def _write_metaverse(self, changes: Changes) -> None:
         for new in changes.new_mvos:
@@ -450,3 +462,8 @@ def _put_or_remove(table: Table[K, V], key: K, row: V | None) -> None:
         table.remove(key)
     else:
         table.put(key, row)
+
+
+def _forget_keys(table: Table[tuple[_Owner, str, bytes], KeyRow], gone: set[tuple[TypeId, str]]) -> None:
+    for key in [key for key, row in table.items() if (row.type_id, key[1]) in gone]:
+        table.remove(key)

@@ -207,6 +207,15 @@ class Reader(Protocol):
     async def match_candidates(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         """MVOs in state active or pending_deletion that hold one of the keys."""
 
+    async def keyed(self) -> frozenset[tuple[TypeId, str]]:
+        """The attributes of which every object of the type has its look-up keys."""
+
+    async def page_of_mvos(self, type_id: TypeId, after: int, limit: int) -> list[Mvo]:
+        """The next MVOs of a type in id order."""
+
+    async def page_of_csos(self, type_id: TypeId, after: int, limit: int) -> list[Cso]:
+        """The next CSOs of a type in id order."""
+
     async def types_with_keys(self, types: Sequence[TypeId]) -> frozenset[TypeId]:
         """Those of the metaverse types of which some MVO holds a key."""
 

@@ -60,6 +60,15 @@ class SyncReading:
     async def match_candidates(self, type_id: TypeId, attr: str, hashes: Sequence[bytes]) -> list[KeyHit]:
         return [KeyHit(*row) for row in await self._connection.fetch(sql("find_match_keys"), type_id, attr, hashes)]
 
+    async def keyed(self) -> frozenset[tuple[TypeId, str]]:
+        return frozenset((row[0], row[1]) for row in await self._connection.fetch(sql("read_keyed")))
+
+    async def page_of_mvos(self, type_id: TypeId, after: int, limit: int) -> list[Mvo]:
+        return [mvo_of(row) for row in await self._connection.fetch(sql("page_mvos"), type_id, after, limit)]
+
+    async def page_of_csos(self, type_id: TypeId, after: int, limit: int) -> list[Cso]:
+        return [cso_of(row) for row in await self._connection.fetch(sql("page_csos"), type_id, after, limit)]
+
     async def types_with_keys(self, types: Sequence[TypeId]) -> frozenset[TypeId]:
         return frozenset(row[0] for row in await self._connection.fetch(sql("find_types_with_keys"), types))
 

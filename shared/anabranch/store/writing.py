@@ -44,6 +44,7 @@ class PgWriter:
 
     async def persist(self, changes: Changes) -> None:
         try:
+            await _write_keyed(self._connection, changes)
             await write_metaverse(self._connection, changes)
             await write_space(self._connection, changes, self._placed)
             await write_exports(self._connection, changes)
@@ -67,3 +68,10 @@ class PgWriter:
 
     async def purge_finished_runs(self) -> None:
         await purge(self._connection)
+
+
+async def _write_keyed(connection: Connection, changes: Changes) -> None:
+    for statement, pairs in (("forget_keys", changes.unkeyed), ("complete_keys", changes.keyed)):
+        if pairs:
+            types, attrs = zip(*pairs, strict=True)
+            await connection.execute(sql(statement), types, attrs)

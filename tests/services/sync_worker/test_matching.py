@@ -11,6 +11,9 @@ from tests.services.driver import World
 from tests.services.organisation import flow, match, text, with_crm
 
 from anabranch.model.enums import JoinType, MvoState
+from anabranch.model.errors import Retryable
+from anabranch.model.fleet import Claimed
+from anabranch.sync_worker import keying
 
 
 def with_passport(world: World) -> None:
@@ -135,3 +138,58 @@ async def test_a_joined_record_is_not_matched_again_when_its_key_changes(world: 
     world.contacts("c1,p2,11")
     await world.run()
     assert (await world.csos("contact"))["c1"].mvo_id == (await world.mvo("p1")).id
+
+
+@pytest.mark.behaviour("SYN-2", "SYN-26")
+async def test_a_revision_that_matches_by_another_attribute_finds_who_is_there_already(any_world: World) -> None:
+    world = any_world
+    await world.apply()
+    world.people("p1,Ann,Sales", "p2,Bob,Sales")
+    await world.run()
+    with_crm(world.plan, world.place)
+    by_name = [match("number", "name")]
+    world.plan["rules"]["crm-person"]["match"] = by_name
+    await world.apply()
+    world.contacts("k1,Ann,1")
+    await world.run()
+    joined = (await world.mvo("p1")).id
+    assert {anchor: cso.mvo_id for anchor, cso in (await world.csos("contact")).items()} == {"k1": joined}
+    # While no rule matches by the name nobody keeps its keys; when one does again, they are those of today.
+    world.plan["rules"]["crm-person"]["match"] = [match("number", "number")]
+    await world.apply()
+    world.people("p1,Ann,Sales", "p2,Rob,Sales")
+    await world.run()
+    world.plan["rules"]["crm-person"]["match"] = by_name
+    await world.apply()
+    world.contacts("k1,Ann,1", "k2,Bob,2", "k3,Rob,3")
+    await world.run()
+    renamed = (await world.mvo("p2")).id
+    found = {anchor: cso.mvo_id for anchor, cso in (await world.csos("contact")).items()}
+    assert found == {"k1": joined, "k2": None, "k3": renamed}
+
+
+@pytest.mark.behaviour("SYN-26")
+async def test_keys_are_completed_page_by_page_and_again_after_a_worker_was_lost(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = any_world
+    await world.apply()
+    world.people(*(f"p{n},N{n},Sales" for n in range(7)))
+    await world.run()
+    with_crm(world.plan, world.place)
+    world.plan["rules"]["crm-person"]["match"] = [match("number", "name")]
+    await world.apply()
+    world.contacts(*(f"k{n},N{n},{n}" for n in range(7)))
+    monkeypatch.setattr(keying, "_PAGE", 2)
+    pages = iter(["the first", "the second"])
+
+    def progress(claimed: Claimed) -> None:
+        if (claimed.step, claimed.role) == ("match.propose", "plan") and next(pages, "") == "the second":
+            raise Retryable("lost among the pages")
+
+    world.on_progress = progress
+    await world.run()
+    await world.pass_time(minutes=5)
+    await world.settle()
+    assert world.put_off == ["lost among the pages"]
+    assert all(cso.mvo_id is not None for cso in (await world.csos("contact")).values())

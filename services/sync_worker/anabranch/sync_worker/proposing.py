@@ -37,6 +37,7 @@ from anabranch.sync_worker.extent import (
     relinked,
     with_refs,
 )
+from anabranch.sync_worker.keying import complete_keys
 from anabranch.sync_worker.scoping import judge
 
 MATCH = "match"
@@ -47,7 +48,9 @@ Hits = Mapping[tuple[TypeId, str, bytes], Sequence[KeyHit]]
 
 async def plan_propose(task: Task) -> None:
     """The due objects without a join, cut into ranges; all of them when the metaverse has moved since they were last
-    matched, because a partner may have come or become recognisable (SYN-2)."""
+    matched, because a partner may have come or become recognisable (SYN-2). By then everybody has the keys that are
+    looked by."""
+    await complete_keys(task)
     rules = [rule for inbound in inbound_types(task) for rule in inbound.rules]
     matched = {rule.mvo_type for rule in rules if rule.matches and rule.record.enabled}
     async with task.store.reader() as reader:

@@ -1,0 +1,1 @@
+SELECT type_id, attr FROM keyed
