@@ -54,7 +54,9 @@ def confirm(
     if not left:
         return Confirmation(None, confirmed, (), ())
     kind = ExportKind.UPDATE if export.kind is ExportKind.CREATE else export.kind
-    rest = msgspec.structs.replace(export, kind=kind, rows=tuple(left), state=state_of(left))
+    # What was refuted can be sent again now, whatever else of it waits for another object.
+    waiting = export.waiting and not refuted
+    rest = msgspec.structs.replace(export, kind=kind, rows=tuple(left), state=state_of(left), waiting=waiting)
     return Confirmation(rest, confirmed, tuple(refuted), tuple(exhausted))
 
 
@@ -68,7 +70,7 @@ def refuse(row: PendingRow) -> PendingRow:
 def refute_create(export: PendingExport) -> PendingExport:
     """A create that was accepted, and whose object a complete full import did not find (EXP-48)."""
     rows = [refuse(row) if row.state in _JUDGED else row for row in export.rows]
-    return msgspec.structs.replace(export, rows=tuple(rows), state=state_of(rows))
+    return msgspec.structs.replace(export, rows=tuple(rows), state=state_of(rows), waiting=False)
 
 
 def state_of(rows: Sequence[PendingRow]) -> ExportState:

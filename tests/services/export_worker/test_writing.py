@@ -6,6 +6,7 @@ import pytest
 from tests.services.driver import Ran, World
 from tests.services.organisation import flow
 
+from anabranch.export_worker import identifiers, whole_file
 from anabranch.model.enums import CsoState, ExportKind, ExportState, RowState
 
 
@@ -216,3 +217,31 @@ async def test_of_two_objects_with_one_name_the_one_left_out_of_the_file_is_repo
     assert (ran.totals["exported"], ran.totals["errored"]) == (1, 1)
     assert len(world.target()) == 1
     assert [one.state for one in await world.exports()].count(ExportState.DEAD_LETTER) == 1
+
+
+@pytest.mark.behaviour("EXP-17", "EXP-19")
+async def test_identifiers_that_are_forgotten_between_two_pages_are_looked_up_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_file, "_PAGE", 5)
+    monkeypatch.setattr(identifiers, "_REMEMBERED", 12)
+    await world.apply()
+    world.people(*(f"p{n:02},N{n},Sales,,p{(n + 7) % 40:02}" for n in range(40)))
+    await world.run()
+    found = {name: entry.get("manager") for name, entry in world.target().items()}
+    assert found == {f"p{n:02}": [f"uid=p{(n + 7) % 40:02},ou=people,dc=x"] for n in range(40)}
+
+
+@pytest.mark.behaviour("EXP-17", "EXP-40")
+async def test_a_refuted_value_is_sent_again_though_its_manager_is_still_waited_for(any_world: World) -> None:
+    world = any_world
+    world.plan["rules"]["account"]["scope"] = {"attribute": "dept", "operator": "equals", "value": "Sales"}
+    await world.apply()
+    world.people("p1,Ann,Audit", "p2,Bob,Sales,,p1")
+    await world.run()
+    world.people("p1,Ann,Audit", "p2,Bea,Sales,,p1")
+    await steps(world, "import", "sync", "export")
+    edit(world, "cn: Bea", "cn: Bob")
+    assert (await world.one("confirm")).kinds() == [("export_not_confirmed", "p2")]
+    await world.run()
+    assert world.target()["p2"]["cn"] == ["Bea"]

@@ -124,7 +124,7 @@ class _Writer:
             async for found in read:
                 self._task.hold.progress()
                 wanted: list[TargetObject] = []
-                for candidate in await self._candidates(found):
+                for candidate in await self._candidates(found, rivals):
                     if rivals and rivals[0].picture.anchor != candidate.picture.anchor:
                         if len(rivals) > 1:
                             rivals = await self._in_order(rivals)
@@ -140,14 +140,17 @@ class _Writer:
             refs = await refs_by_cso(reader, ids)
         return _Page([one for one in map(by_id.get, ids) if one is not None], refs)
 
-    async def _candidates(self, read: _Page) -> list[_Candidate]:
+    async def _candidates(self, read: _Page, left: Sequence[_Candidate]) -> list[_Candidate]:
+        """The page's objects. What they refer to is known then, and still what those `left` of the last page do."""
         page = [_Candidate(one, read.refs.get(one.id, []), self._written.carry_out(one)) for one in read.pictures]
-        rows = [row for one in page if one.carries for row in one.picture.rows if row.target_mvo_id is not None]
+        concerned = [*left, *page]
+        rows = [row for one in concerned if one.carries for row in one.picture.rows if row.target_mvo_id is not None]
+        refs = [ref for one in concerned for ref in one.refs] if self._has_references else []
         if self._has_references:
             self._identifiers.know(read.pictures)
-        if read.refs or rows:
+        if refs or rows:
             async with self._task.store.reader() as reader:
-                await self._identifiers.learn(reader, [ref for some in read.refs.values() for ref in some], rows)
+                await self._identifiers.learn(reader, refs, rows)
         return [one for one in page if self._belongs(one)]
 
     def _belongs(self, one: _Candidate) -> bool:
