@@ -108,6 +108,28 @@ async def test_a_second_signal_does_not_wait() -> None:
     assert not busy.finished
 
 
+@pytest.mark.behaviour("FLT-21")
+async def test_a_database_that_does_not_answer_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_TELL_SECONDS", 0.05)
+    around, told = _around(drain_seconds=3600)
+
+    async def silent(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(told, "worker_state", silent)
+    idle = Steady()
+    life = asyncio.create_task(run_until_signal(around, [idle]))
+    await idle.begun.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(life, 10)
+    assert idle.finished
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 8, 256])
+def test_every_batch_at_once_may_hold_two_connections(concurrency: int) -> None:
+    assert service.connections_for(concurrency) > 2 * concurrency
+
+
 async def test_a_loop_that_fails_ends_the_process_and_the_others_drain_first() -> None:
     around, _ = _around()
     other = Steady()

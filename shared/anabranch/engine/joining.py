@@ -84,14 +84,16 @@ def would_be_keys(
     live = frozenset(index for index in accepted if inbound.rules[index].record.enabled)
     offers: list[Any] = [msgspec.UNSET] * len(inbound.links)
     doc: Document = {}
+    keys: dict[str, dict[str, None]] = {}
     for stratum in flow.for_keys:
         stratum.function(cs, doc, context, live, offers, [])
         for attr, links in stratum.links.items():
-            value = next((offers[one] for one in links if offers[one] is not msgspec.UNSET), None)
-            if value is not None:
-                doc[attr] = value
-    keys = {attr: tuple(keys_of(doc.get(attr))) for attr in sorted(side.key_attrs)}
-    return {attr: found for attr, found in keys.items() if found}
+            given = [offers[one] for one in links if offers[one] is not msgspec.UNSET and offers[one] is not None]
+            if given:
+                doc[attr] = given[0]
+                if attr in side.key_attrs:  # all that might be united; a key too many only makes a contest more
+                    keys[attr] = dict.fromkeys(key for value in given for key in keys_of(value))
+    return {attr: tuple(found) for attr, found in sorted(keys.items()) if found}
 
 
 def wanted_hashes(all_searches: Sequence[Search]) -> dict[tuple[TypeId, str], set[bytes]]:

@@ -50,6 +50,7 @@ LOG = logging.getLogger("anabranch.service")
 _STUCK_SECONDS = 60.0
 _REACH_SECONDS = 10.0
 _REACH_PAUSE = 0.25
+_TELL_SECONDS = 2.0  # to tell PostgreSQL of our end is a courtesy: one that does not answer does not hold us up
 S = TypeVar("S", bound=ServiceSettings)
 
 
@@ -59,6 +60,12 @@ class Loop(Protocol):
     async def run(self) -> None: ...
 
     def drain(self) -> None: ...
+
+
+def connections_for(concurrency: int) -> int:
+    """How many connections a worker may open: a batch holds up to two at once, and would wait for ever for the second
+    one if the others had taken all; some are for what is done besides."""
+    return max(8, 2 * concurrency + 4)
 
 
 class Surroundings:
@@ -141,14 +148,16 @@ class Surroundings:
                 await asyncio.sleep(_REACH_PAUSE)
 
     async def _registered(self) -> PostgresStore:
-        store = await PostgresStore.open(self.settings.database_url, self.worker)
+        store = await PostgresStore.open(
+            self.settings.database_url, self.worker, connections=connections_for(self.settings.concurrency)
+        )
         try:
             await store.register_worker(
                 self.worker, self.kind, version(), self.boot_id, socket.gethostname(), os.getpid()
             )
         except BaseException:
             with contextlib.suppress(Exception):
-                await store.worker_state(self.worker, "stopped")
+                await asyncio.wait_for(store.worker_state(self.worker, "stopped"), _TELL_SECONDS)
             await store.close()
             raise
         return store
@@ -208,7 +217,8 @@ class Surroundings:
             if part is not None:
                 with contextlib.suppress(Exception):
                     if name == "store":
-                        await part.worker_state(self.worker, "stopped")
+                        with contextlib.suppress(Exception):
+                            await asyncio.wait_for(part.worker_state(self.worker, "stopped"), _TELL_SECONDS)
                     await part.close()
         if getattr(self, "telemetry", None) is not None:
             await asyncio.to_thread(self.telemetry.shutdown, 4.0)
@@ -283,7 +293,7 @@ async def run_until_signal(around: Surroundings, loops: Sequence[Loop]) -> None:
     if stop.is_set():
         LOG.info("asked to stop; finishing what is in hand")
         with contextlib.suppress(Exception):
-            await around.store.worker_state(around.worker, "draining")
+            await asyncio.wait_for(around.store.worker_state(around.worker, "draining"), _TELL_SECONDS)
     hurry = asyncio.create_task(at_once.wait(), name="second signal")
     ends: list[asyncio.Future[Any]] = [asyncio.gather(*tasks, return_exceptions=True), hurry]
     await asyncio.wait(ends, timeout=around.settings.drain_seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.services.conftest import memory_world
 from tests.services.driver import World
-from tests.services.organisation import flow, match, text, with_crm
+from tests.services.organisation import flow, inbound, match, text, with_crm
 
 from anabranch.model.enums import JoinType, MvoState
 from anabranch.model.errors import Retryable
@@ -193,3 +193,34 @@ async def test_keys_are_completed_page_by_page_and_again_after_a_worker_was_lost
     await world.settle()
     assert world.put_off == ["lost among the pages"]
     assert all(cso.mvo_id is not None for cso in (await world.csos("contact")).values())
+
+
+@pytest.mark.behaviour("FLT-13", "SYN-34")
+@pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.parametrize("turned", [False, True], ids=["in order", "turned round"])
+async def test_an_object_is_known_by_every_value_that_several_rules_unite(
+    tmp_path: Path, size: int, *, turned: bool
+) -> None:
+    world = memory_world(tmp_path)
+    plan = world.plan
+    united = text(**{"multi-valued": True, "multi-value-policy": "union"})
+    plan["metaverse"]["person"]["attributes"]["mails"] = united
+    plan["rules"]["hr-person"]["match"] = [match("dept", "mails")]
+    plan["rules"]["hr-person"]["mappings"] = {
+        "id": flow("number", "id"),
+        "first": flow("mails", "dept", priority=1),
+        "name": flow("name"),
+    }
+    more = inbound("hr", "person", order=15, mappings={"second": flow("mails", "phone", priority=2)})
+    plan["rules"]["hr-more"] = more
+    for gone in ("manager", "phone", "ou"):
+        del plan["rules"]["account"]["mappings"][gone]
+    plan["run-profiles"]["sync"]["batch-size"] = size
+    await world.apply()
+    world.people("p0,Zed,z@x,")
+    await world.run()
+    rows = ["p1,Ann,a@x,b@x", "p2,Bob,b@x,"]
+    world.people("p0,Zed,z@x,", *(reversed(rows) if turned else rows))
+    ran = await world.run()
+    assert ran["sync"].kinds() == [("join_slot_taken", "p2")]
+    assert sorted(mvo.origin_key for mvo in await world.view.mvos()) == ["hr/person/p0", "hr/person/p1"]

@@ -14,6 +14,7 @@ from anabranch.model.changes import CsoLink, MvoWrite
 from anabranch.model.enums import JoinType, RunKind
 from anabranch.model.identity import CsoId, RunId, TypeId
 from anabranch.model.objects import Contributions, Cso, CsoRef, Document, Mvo, RawRef
+from anabranch.protocol.turns import turn_types
 from anabranch.runtime.loading import raw_refs_by_cso
 from anabranch.runtime.work import Task, system_id
 from anabranch.store.port import Due, Reader
@@ -172,3 +173,12 @@ def evaluated(
         released=cso.released,
         settled_in=settled_in,
     )
+
+
+def outbound_stamps(task: Task) -> dict[TypeId, int]:
+    """The stamps of what may be held against its targets in this run: the metaverse types of which it has the turn. Of
+    another type somebody else may be at work, and an object half done would be taken for what it wants."""
+    revision, system = task.compiled.revision, task.claimed.system
+    key = next((key for key, number in revision.registry.systems.items() if number == system), None)
+    mine = turn_types(revision, task.claimed.kind, key)
+    return {one: stamp for one, stamp in revision.outbound_stamps.items() if one in mine}

@@ -19,7 +19,7 @@ from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
 from anabranch.model.changes import Changes, Item, NewCso
 from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState
-from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
+from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId, TypeId
 from anabranch.model.objects import Connector, Document, PendingExport, ServedMvo
 from anabranch.runtime.work import Task
 from anabranch.sync_worker.outbound_view import outbound_context
@@ -70,6 +70,7 @@ class Newcomers:
         is changed, where an evaluation fails. It is told when that is made again."""
         seen = self._context(mvo, link)
         found: list[tuple[Target, Created]] = []
+        given: set[SystemId] = set()
         for target in self._task.compiled.metaverse[mvo.type_id].targets:
             try:
                 way = self.way(target, target.scope(mvo.doc, seen))
@@ -80,6 +81,9 @@ class Newcomers:
                 if isinstance(offers, tuple):
                     return False
                 if way.provisions:
+                    if target.system_id in given:
+                        return False
+                    given.add(target.system_id)
                     new = created(way.columns, offers, _refers_to_nothing)
                     if new.sets.get(target.record.anchor) is None:
                         return False

@@ -22,12 +22,13 @@ from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
 from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, MvoMark
 from anabranch.model.enums import CsoState, DeprovisionAction, ExportKind, ExportState
-from anabranch.model.identity import CsoId, ExportId, MvoId
+from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId
 from anabranch.model.objects import Connector, Cso, CsoRef, MvoRef, PendingExport, PendingRow, ServedMvo
 from anabranch.runtime.loading import refs_by_cso, refs_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, is_under_way, never_attempted, strongest_action
+from anabranch.sync_worker.extent import outbound_stamps
 from anabranch.sync_worker.newcomers import Newcomers, offers_of, secondary_of
 from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
@@ -36,7 +37,7 @@ async def plan_outbound(task: Task) -> None:
     """Ranges of MVOs owed an outbound evaluation."""
     async with task.store.reader() as reader:
         ranges = await reader.outbound_ranges(
-            task.compiled.revision.outbound_stamps,
+            outbound_stamps(task),
             task.claimed.config_version,
             task.claimed.now,
             task.claimed.batch_size,
@@ -63,7 +64,7 @@ async def outbound_range(task: Task) -> None:
     lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
 
     async def load(reader: Reader) -> Loaded:
-        stamps = task.compiled.revision.outbound_stamps
+        stamps = outbound_stamps(task)
         mvos = await reader.outbound_mvos(stamps, task.claimed.config_version, task.claimed.now, lo, hi)
         ids = [mvo.id for mvo in mvos]
         joined: dict[MvoId, list[Connector]] = {}
@@ -95,6 +96,8 @@ class Evaluator:
         self._export_ids: Iterator[int] = iter(loaded.export_ids)
         self._newcomers = Newcomers(task, iter(loaded.cso_ids), self._export_ids)
         self._changes = Changes()
+        self._given: set[tuple[MvoId, SystemId]] = set()
+        """Who was given an object in which system just now."""
 
     def evaluate(self) -> Changes:
         """What the range writes."""
@@ -119,9 +122,11 @@ class Evaluator:
         """One target's evaluation; False when it failed, or has to wait, and stays owed."""
         held = next((one for one in links if one.system_id == target.system_id), None)
         cso = self._loaded.csos.get(held.cso_id) if held is not None else None
-        if cso is not None and cso.type_id != target.type_id:
+        given = (mvo.id, target.system_id) in self._given
+        if given or (cso is not None and cso.type_id != target.type_id):
             if self._accepts(mvo, target, seen):
-                self._error(mvo, "target_slot_taken", f"its place in {target.system.key} is held by {cso.anchor}")
+                holder = cso.anchor if cso is not None else "an object of another type"
+                self._error(mvo, "target_slot_taken", f"its place in {target.system.key} is held by {holder}")
             return True
         try:
             accepted = accepted_rules(target, mvo, seen)
@@ -194,6 +199,7 @@ class Evaluator:
             self._error(mvo, "missing_input", message + "map a value to it")
             return False
         self._newcomers.provision(self._changes, mvo, target, new)
+        self._given.add((mvo.id, target.system_id))
         return True
 
     def _update(

@@ -22,6 +22,7 @@ from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, is_under_way, strongest_action
+from anabranch.sync_worker.extent import outbound_stamps
 from anabranch.sync_worker.outbound_view import accepted_rules, outbound_context
 
 
@@ -29,7 +30,7 @@ async def plan_count(task: Task) -> None:
     """Ranges of MVOs owed an outbound evaluation, where some rule could release anything at all."""
     stamps = {
         type_id: stamp
-        for type_id, stamp in task.compiled.revision.outbound_stamps.items()
+        for type_id, stamp in outbound_stamps(task).items()
         if any(_releases(target) for target in task.compiled.metaverse[type_id].targets)
     }
     ranges = []
@@ -52,7 +53,7 @@ async def count_range(task: Task) -> None:
     lo, hi = task.claimed.payload["lo"], task.claimed.payload["hi"]
 
     async def load(reader: Reader) -> tuple[list[ServedMvo], dict[MvoId, list[Cso]]]:
-        stamps = task.compiled.revision.outbound_stamps
+        stamps = outbound_stamps(task)
         mvos = await reader.outbound_mvos(stamps, task.claimed.config_version, task.claimed.now, lo, hi)
         return mvos, await links_by_mvo(reader, [mvo.id for mvo in mvos])
 

@@ -51,8 +51,12 @@ async def tear_down(task: Task) -> None:
 
     async def load(reader: Reader) -> _Loaded:
         if payload.get("loose"):
-            csos = await reader.due_csos(due(task, "obsolete_unjoined"), payload["lo"], payload["hi"])
-            return _Loaded(csos, {}, {}, {})
+            lo, hi = payload["lo"], payload["hi"]
+            # One that was listed, and has lost its join to somebody else's deletion, is in a batch of the listed.
+            listed = await reader.guard_ops(task.claimed.run, GuardPoint.SYNC_DISCONNECTIONS, lo, hi)
+            known = {op.object_id for op in listed}
+            found = await reader.due_csos(due(task, "obsolete_unjoined"), lo, hi)
+            return _Loaded([cso for cso in found if cso.id not in known], {}, {}, {})
         ops = await reader.guard_ops(task.claimed.run, GuardPoint.SYNC_DISCONNECTIONS, payload["lo"], payload["hi"])
         reasons = {op.object_id: op.op for op in ops}
         csos = [
@@ -66,10 +70,10 @@ async def tear_down(task: Task) -> None:
             csos, {mvo.id: mvo for mvo in await reader.mvos(ids)}, await links_by_mvo(reader, ids, csos), refs
         )
 
-    await decide_and_commit(task, load, lambda loaded: _decide(task, loaded))
+    await decide_and_commit(task, load, lambda loaded: _decide(task, loaded, loose=bool(payload.get("loose"))))
 
 
-def _decide(task: Task, loaded: _Loaded) -> Changes:
+def _decide(task: Task, loaded: _Loaded, *, loose: bool) -> Changes:
     changes = Changes()
     for cso in loaded.csos:
         changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
@@ -80,7 +84,7 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
             changes.gone_csos.append(cso.id)
             changes.item("cso", Item(cso.id, cso.anchor or "", "removed"))
             changes.count("removed")
-            if mvo is None:  # one with a join was selected when `assess` listed it, held back or not
+            if loose:  # one with a join was selected when `assess` listed it, held back or not
                 changes.count("selected")
         elif mvo is not None:
             changes.links.append(unjoined(cso))
