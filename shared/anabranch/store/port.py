@@ -157,6 +157,9 @@ class Reader(Protocol):
     async def csos_by_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
         """`pending_provisioning` CSOs with that secondary id."""
 
+    async def holders_of_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
+        """`normal` CSOs with that secondary id."""
+
     async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:
         """All `normal` CSOs whose change_seq is at most `max_seq`, candidates for absence, in portions of 24 bytes
         each: the id (big-endian), and the anchor hash. Their order says nothing."""

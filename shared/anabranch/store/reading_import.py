@@ -96,6 +96,10 @@ class ImportReading:
     async def csos_by_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
         return [cso_of(row) for row in await self._connection.fetch(sql("find_csos_by_secondary"), type_id, hashes)]
 
+    async def holders_of_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
+        rows = await self._connection.fetch(sql("find_holders_of_secondary"), type_id, b"".join(hashes))
+        return [cso_of(row) for row in rows]
+
     async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:
         rows = await self._connection.fetch(sql("read_present_hashes"), type_id, partition, max_seq)
         return [row[0] for row in rows]

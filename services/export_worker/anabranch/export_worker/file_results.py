@@ -61,6 +61,8 @@ class Written:
         self.refused: dict[ExportId, Outcome] = {}
         self.rejected: dict[tuple[str, str], Outcome] = {}
         """By object type and anchor: refused only when the whole file was known, such as a name given twice."""
+        self.renamed: dict[tuple[str, str], ExportId] = {}
+        """By object type and new anchor: the exports that give their objects another one."""
         self._versions = array("q", bytes(8 * len(counted)))
 
     def carry_out(self, picture: TargetPicture) -> bool:

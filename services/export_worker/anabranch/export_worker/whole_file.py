@@ -12,13 +12,15 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeStatus, RawValue, TargetObject
+from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeStatus, RawValue, Rejection, TargetObject
 from anabranch.engine.exporting import apply_rows
+from anabranch.engine.values import anchor_key
 from anabranch.export_worker.file_results import Written
 from anabranch.export_worker.identifiers import Identifiers, identifier_in
 from anabranch.export_worker.loading import Counted, raw_values
+from anabranch.export_worker.names import Names
 from anabranch.export_worker.results import reference_deltas, resolvable
-from anabranch.model.changes import Changes
+from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.configuration import ObjectType
 from anabranch.model.enums import CsoState, ExportKind, ValueType
 from anabranch.model.errors import Retryable
@@ -39,6 +41,7 @@ async def write_file(task: Task) -> None:
         counted = Counted(await reader.counted_exports(system, task.claimed.run))
     identifiers = Identifiers(task, system, counted)
     written = Written(counted)
+    changes = Changes()
     if counted:
         async with open_connector(task) as target:
             writer = _Writer(task, target, identifiers, written)
@@ -46,9 +49,14 @@ async def write_file(task: Task) -> None:
                 _unless_ending(task, writer.objects()), task.claimed.claim, task.claimed.batch, task.hold.check
             )
         for one in receipt.rejected:
-            written.rejected[one.object_type, one.anchor] = _rejected(one.kind, one.message)
+            outcome = _rejected(one.kind, one.message)
+            if (renamed := written.renamed.get((one.object_type, one.anchor))) is not None:
+                written.refused[renamed] = outcome  # recorded under the name it had
+            else:
+                written.rejected[one.object_type, one.anchor] = outcome
+        changes.errors += await _pushed_out(task, written, receipt.rejected)
     task.hold.progress()
-    changes = Changes(proposal_packs=[written.packed()] if counted else [])
+    changes.proposal_packs += [written.packed()] if counted else []
     # What assess listed and is not executable any more waits.
     changes.count("waiting", task.claimed.total - len(counted))
     async with task.store.unit(task.claimed) as unit:
@@ -64,6 +72,28 @@ async def _unless_ending(task: Task, objects: AsyncIterator[TargetObject]) -> As
     async with task.store.reader() as reader:
         if await reader.is_ending(task.claimed.run):
             raise Retryable("the run is being ended; the file in place stays as it was")
+
+
+async def _pushed_out(task: Task, written: Written, rejected: Sequence[Rejection]) -> list[ErrorItem]:
+    """What is told of objects that the file has lost though this run did not mean to change them: nobody else tells."""
+    told: list[ErrorItem] = []
+    system = task.compiled.system_of(task.claimed)
+    for one in rejected:
+        record = system.object_types[one.object_type]
+        type_id = task.compiled.registry.object_types[(system.key, one.object_type)]
+        async with task.store.reader() as reader:
+            csos = await reader.csos_by_anchor(type_id, [anchor_key(one.anchor, record.attributes[record.anchor])[1]])
+            exports = {export.cso_id: export.id for export in await reader.exports_of([cso.id for cso in csos])}
+        for cso in csos:
+            export = exports.get(cso.id)
+            if export is None or export not in written.counted or export in written.refused:
+                message = f"{one.message}; it is not in the file any more: give one of the two another name"
+                told.append(
+                    ErrorItem(
+                        space="cso", kind=one.kind, key=one.anchor, message=message, type_id=type_id, object_id=cso.id
+                    )
+                )
+    return told
 
 
 def _rejected(kind: str, message: str) -> Outcome:
@@ -99,6 +129,10 @@ class _Writer:
         self._target = target
         self._identifiers = identifiers
         self._written = written
+        self._names = Names(task, identifiers, written.counted)
+        self._taken: dict[CsoId, str] = {}
+        self._taken_before: dict[CsoId, str] = {}
+        """What `Names` said of this page, and of the last one, of which some objects may be left."""
         self._has_references = any(
             attribute.type is ValueType.REFERENCE
             for record in task.compiled.system_of(task.claimed).object_types.values()
@@ -143,6 +177,8 @@ class _Writer:
     async def _candidates(self, read: _Page, left: Sequence[_Candidate]) -> list[_Candidate]:
         """The page's objects. What they refer to is known then, and still what those `left` of the last page do."""
         page = [_Candidate(one, read.refs.get(one.id, []), self._written.carry_out(one)) for one in read.pictures]
+        self._taken_before = self._taken
+        self._taken = await self._names.taken(one.picture for one in page if one.carries)
         concerned = [*left, *page]
         rows = [row for one in concerned if one.carries for row in one.picture.rows if row.target_mvo_id is not None]
         refs = [ref for one in concerned for ref in one.refs] if self._has_references else []
@@ -168,13 +204,23 @@ class _Writer:
                 self._refuse(candidate, "already_exists", "another object of the target has this anchor")
                 continue
             made = self._make(candidate, record, carries=candidate.carries)
-            if candidate.carries and (rejection := self._target.refusal(made)) is not None:
+            if candidate.carries and (rejection := self._why_not(candidate, made)) is not None:
                 self._refuse(candidate, rejection.kind, rejection.message)
                 if not candidate.picture.known:
                     continue
                 made = self._make(candidate, record, carries=False)
+            elif candidate.carries and made.anchor != candidate.picture.anchor and candidate.picture.export is not None:
+                self._written.renamed[made.object_type, made.anchor] = candidate.picture.export
             wanted.append(made)
         return wanted
+
+    def _why_not(self, candidate: _Candidate, made: TargetObject) -> Rejection | None:
+        name = self._taken_before.get(candidate.picture.id) or self._taken.get(candidate.picture.id)
+        if name is not None:
+            return Rejection(
+                made.object_type, made.anchor, "uniqueness_conflict", f"{name!r} already names another object"
+            )
+        return self._target.refusal(made)
 
     async def _in_order(self, rivals: list[_Candidate]) -> list[_Candidate]:
         async with self._task.store.reader() as reader:
