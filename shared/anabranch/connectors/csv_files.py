@@ -137,6 +137,10 @@ class CsvConnector:
     async def apply(self, batch: ExportBatch) -> list[Outcome]:
         raise Unsupported("CSV files are written whole, not change by change")
 
+    async def is_missing(self) -> bool:
+        paths = [self._path(record) for record in self._types.values()]
+        return await asyncio.to_thread(lambda: not all(path.exists() for path in paths))
+
     async def replace(
         self, objects: AsyncIterator[TargetObject], claim: str, batch: int, fence: Callable[[], None] | None = None
     ) -> Receipt:

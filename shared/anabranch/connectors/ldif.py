@@ -188,6 +188,9 @@ class LdifConnector:
             path.unlink(missing_ok=True)
         return outcomes
 
+    async def is_missing(self) -> bool:
+        return self._options.mode != CHANGES and not await asyncio.to_thread(self._path.exists)
+
     async def replace(
         self, objects: AsyncIterator[TargetObject], claim: str, batch: int, fence: Callable[[], None] | None = None
     ) -> Receipt:

@@ -336,6 +336,9 @@ class Connector(Protocol):
     async def apply(self, batch: ExportBatch) -> list[Outcome]:
         """One outcome for each change, in order; a failure leaves the others written (EXP-35)."""
 
+    async def is_missing(self) -> bool:
+        """Whether a target that is written whole is not there, or not all of it: never written, or lost."""
+
     async def replace(
         self, objects: AsyncIterator[TargetObject], claim: str, batch: int, fence: Callable[[], None] | None = None
     ) -> Receipt:

@@ -22,6 +22,32 @@ def edit(world: World, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+@pytest.mark.behaviour("EXP-25")
+async def test_a_lost_file_is_written_anew_from_what_it_should_hold(any_world: World) -> None:
+    world = any_world
+    await world.apply()
+    world.people("p1,Ann,Sales,1", "p2,Bob,Sales,2,p1")
+    world.teams("t1,Red,p1;p2")
+    await world.run()
+    file = world.place / "directory.ldif"
+    before = file.read_bytes()
+    file.unlink()
+    (ran,) = await steps(world, "export")
+    assert (ran.state, ran.totals.get("selected", 0), ran.errors) == ("completed", 0, [])
+    assert file.read_bytes() == before
+    stamp = file.stat().st_mtime_ns
+    await steps(world, "export")
+    assert file.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.behaviour("EXP-25")
+async def test_no_file_is_made_where_nothing_was_ever_known(world: World) -> None:
+    await world.apply()
+    (ran,) = await steps(world, "export")
+    assert ran.state == "completed"
+    assert not (world.place / "directory.ldif").exists()
+
+
 @pytest.mark.behaviour("EXP-28", "EXP-29")
 async def test_what_was_sent_is_believed_only_when_an_import_has_seen_it(world: World) -> None:
     await world.apply()

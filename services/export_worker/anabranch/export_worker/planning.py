@@ -21,15 +21,29 @@ BATCH = 100
 
 async def assess(task: Task) -> None:
     """Every executable pending export is listed with its operation. Where they will be written as one file, that is
-    noted for whoever opens the steps that follow."""
+    noted for whoever opens the steps that follow; also where the file is lost, and nothing else would bring it back."""
     whole_file = connector_of(task).capabilities.whole_file
+    lost = whole_file and await _is_lost(task)
     async with task.store.unit(task.claimed) as unit:
         count = await unit.list_executable_exports(system_id(task))
-        if count and whole_file:
+        if whole_file and (count or lost):
             await unit.persist(Changes(proposal_packs=[ProposalPack(WHOLE_FILE, b"", b"")]))
         await unit.seal()
         await unit.done({"selected": count} if count else {})
     task.hold.sealed_with = 1
+
+
+async def _is_lost(task: Task) -> bool:
+    """Whether the target's file is not there though we know of objects it should hold."""
+    system = task.compiled.system_of(task.claimed)
+    if not await connector_of(task).is_missing():
+        return False
+    async with task.store.reader() as reader:
+        for record in system.object_types.values():
+            type_id = task.compiled.registry.object_types[(system.key, record.key)]
+            if record.selected and await reader.anchor_order(type_id):
+                return True
+    return False
 
 
 async def plan_export(task: Task) -> None:
@@ -37,7 +51,8 @@ async def plan_export(task: Task) -> None:
     if connector_of(task).capabilities.whole_file:
         async with task.store.reader() as reader:
             count = await reader.count_listed(task.claimed.run, GuardPoint.EXPORT_WRITES)
-        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if count else [])
+            noted = await reader.proposal_packs(task.claimed.run, WHOLE_FILE)
+        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if noted else [])
         return
     await _plan_ranges(task, {ExportKind.CREATE.value, ExportKind.UPDATE.value})
 

@@ -42,7 +42,7 @@ async def write_file(task: Task) -> None:
     identifiers = Identifiers(task, system, counted)
     written = Written(counted)
     changes = Changes()
-    if counted:
+    if counted or not task.claimed.total:  # without anything to export the file is written because it was lost
         async with open_connector(task) as target:
             writer = _Writer(task, target, identifiers, written)
             receipt = await target.replace(
