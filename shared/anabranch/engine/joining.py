@@ -8,7 +8,7 @@ canonical order, so the winner is the same whichever worker comes first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from anabranch.engine.compiled import InboundType, MetaverseSide
 from anabranch.engine.expressions import EvalContext
 from anabranch.engine.keys import key_hash, keys_of
 from anabranch.engine.values import fold
+from anabranch.model.enums import MultiValuePolicy
 from anabranch.model.identity import MvoId, TypeId
 from anabranch.model.objects import Document, KeyHit
 
@@ -84,16 +85,25 @@ def would_be_keys(
     live = frozenset(index for index in accepted if inbound.rules[index].record.enabled)
     offers: list[Any] = [msgspec.UNSET] * len(inbound.links)
     doc: Document = {}
-    keys: dict[str, dict[str, None]] = {}
     for stratum in flow.for_keys:
         stratum.function(cs, doc, context, live, offers, [])
         for attr, links in stratum.links.items():
-            given = [offers[one] for one in links if offers[one] is not msgspec.UNSET and offers[one] is not None]
-            if given:
-                doc[attr] = given[0]
-                if attr in side.key_attrs:  # all that might be united; a key too many only makes a contest more
-                    keys[attr] = dict.fromkeys(key for value in given for key in keys_of(value))
-    return {attr: tuple(found) for attr, found in sorted(keys.items()) if found}
+            given = [offers[one] for one in links if offers[one] is not msgspec.UNSET]
+            attribute = side.record.attributes[attr]
+            if attribute.multi_valued and attribute.multi_value_policy is MultiValuePolicy.UNION:
+                value = _united(given)
+            else:
+                value = given[0] if given else None
+            if value is not None:
+                doc[attr] = value
+    keys = {attr: tuple(keys_of(doc.get(attr))) for attr in sorted(side.key_attrs)}
+    return {attr: found for attr, found in keys.items() if found}
+
+
+def _united(given: Iterable[Any]) -> list[Any] | None:
+    """The values of all, each once."""
+    values = [one for some in given if some is not None for one in (some if isinstance(some, list) else [some])]
+    return list({(type(one), one): one for one in values}.values()) or None
 
 
 def wanted_hashes(all_searches: Sequence[Search]) -> dict[tuple[TypeId, str], set[bytes]]:
