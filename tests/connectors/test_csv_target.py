@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import stat
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.connectors.systems import a_csv_system, a_target, an_object_type, connect, files_of, stream
 
-from anabranch.connectors.port import TargetFault
+from anabranch.connectors.port import TargetFault, TargetObject
 from anabranch.model.errors import ClaimLost
 
 ANN = a_target("1", id=["1"], name=["Ann"], tags=["b", "a", "b"])
@@ -28,6 +30,38 @@ async def test_the_same_objects_leave_file_and_time_untouched(tmp_path: Path) ->
     receipt = await connector.replace(stream([ANN]), "c2", 2)
     after = (tmp_path / "people.csv").stat()
     assert (receipt.changed, after.st_mtime_ns, after.st_ino) == (False, before.st_mtime_ns, before.st_ino)
+
+
+def modes(folder: Path) -> list[int]:
+    """Who may do what with the unfinished files."""
+    return [stat.S_IMODE(one.stat().st_mode) for one in folder.glob(".people.csv.*.tmp")]
+
+
+@pytest.mark.behaviour("EXP-35")
+async def test_values_that_run_together_with_a_long_separator_are_refused(tmp_path: Path) -> None:
+    connector = connect(a_csv_system(list_separator="||"), tmp_path)
+    wrong, right = a_target("9", id=["9"], tags=["a|", "b"]), a_target("8", id=["8"], tags=["a", "|b"])
+    receipt = await connector.replace(stream([wrong, a_target("7", id=["7"], tags=["a|b", "c"])]), "c1", 1)
+    assert [one.anchor for one in receipt.rejected] == ["9"]
+    assert "run together" in receipt.rejected[0].message
+    assert connector.refusal(right) is None
+
+
+@pytest.mark.behaviour("EXP-25")
+async def test_who_may_not_read_the_file_may_not_read_it_while_it_is_written(tmp_path: Path) -> None:
+    connector = connect(a_csv_system(), tmp_path)
+    await connector.replace(stream([ANN]), "c1", 1)
+    (tmp_path / "people.csv").chmod(0o600)
+    seen: list[int] = []
+
+    async def watched() -> AsyncIterator[TargetObject]:
+        yield ANN
+        seen.extend(modes(tmp_path))
+        yield BOB
+
+    await connector.replace(watched(), "c2", 2)
+    assert seen == [0o600]
+    assert stat.S_IMODE((tmp_path / "people.csv").stat().st_mode) == 0o600
 
 
 async def test_a_type_without_objects_is_a_file_of_its_header(tmp_path: Path) -> None:

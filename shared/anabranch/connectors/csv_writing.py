@@ -103,6 +103,8 @@ class CsvFormatter:
             texts = sorted(set(texts))
             if any(separator in text for text in texts):
                 return "", f"has a value that contains the list separator {separator!r}; choose another list-separator"
+            if len(separator) > 1 and texts and separator.join(texts).split(separator) != texts:
+                return "", f"has values that run together with the list separator {separator!r}; choose another one"
             if "" in texts and not (column.keep_empty_text and len(texts) > 1):
                 return "", "has an empty value, which a list in a cell cannot hold"
         elif len(texts) > 1:

@@ -21,6 +21,7 @@ from anabranch.connectors.port import FileReceipt, TargetFault
 from anabranch.model.errors import ClaimLost, Retryable
 
 _CHUNK: Final = 1024 * 1024
+_FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _SAFE_CLAIM: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -43,13 +44,22 @@ class WholeFile:
             self._final.parent.mkdir(parents=True, exist_ok=True)
             if self._final.is_dir():
                 raise TargetFault(f"{self.path}: is a directory; name the file inside it")
-            self._file = self._temporary.open("wb", buffering=_CHUNK)
+            self._file = os.fdopen(self._made(self._temporary), "wb", buffering=_CHUNK)
         except PermissionError as error:
             raise TargetFault(f"{self.path}: may not be written; give the worker's user the right to") from error
         except (NotADirectoryError, FileExistsError) as error:
             raise TargetFault(f"{self.path}: a part of the path is no directory; check the path") from error
         except OSError as error:
             raise Retryable(f"{self.path}: cannot be written: {error.strerror or error}") from error
+
+    def _made(self, path: Path) -> int:
+        """A new file that nobody may read who may not read the one in place."""
+        guarded = self._final.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _FLAGS, 0o600 if guarded else 0o666)
+        if guarded:
+            with suppress(FileNotFoundError):
+                shutil.copymode(self._final, path)
+        return descriptor
 
     def write(self, data: bytes) -> None:
         """The bytes are at the end of the new file. Raises `Retryable` when the disk is full or fails."""
@@ -71,7 +81,10 @@ class WholeFile:
         sorted_file = self._temporary.with_suffix(".sorted.tmp")
         try:
             self._file.flush()
-            with self._temporary.open("rb") as old, sorted_file.open("wb", buffering=_CHUNK) as new:
+            with (
+                self._temporary.open("rb") as old,
+                os.fdopen(self._made(sorted_file), "wb", buffering=_CHUNK) as new,
+            ):
                 new.write(old.read(head))
                 for n in order:
                     old.seek(starts[n])
@@ -102,7 +115,7 @@ class WholeFile:
             if changed:
                 self._keep_mode()
                 os.replace(self._temporary, self._final)
-                self._sync_directory()
+            self._sync_directory()  # also where whoever came before us put the same bytes in place, and then died
         except OSError as error:
             raise self._failure(error) from error
         return FileReceipt(str(self.path), objects, self.size, changed)
