@@ -1,9 +1,9 @@
 """Databases for tests: made by copying a template, and used again by the next test as if they had just been made.
 
-To make and drop a database is to make and remove some 350 files, a third of a second on many file systems and the
-largest part of most tests. So what a test has written is taken out again instead: each table whose rows are no longer
-those of a new copy is emptied and filled anew, sequences begin again, statistics are forgotten. A database whose shape
-is no longer that of a new copy (a table, a function, a setting) is dropped.
+To make and drop a database is to make and remove some 350 files, a third of a second on the file system it was measured
+on. So what a test has written is taken out again instead: each table whose rows are no longer those of a new copy is
+emptied and filled anew, sequences begin again, statistics are forgotten. A database whose shape is no longer that of a
+new copy (a table, a function, a setting) is dropped.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ import pytest
 
 from anabranch.console.cli import run_command
 from anabranch.console.cli.exit_codes import ExitCode
+from anabranch.console.cli.runs import after_cancel
+from anabranch.model.enums import RunState
 
 CONFIGURATION = """\
 metaverse:
@@ -171,6 +173,8 @@ def test_a_cancelled_run_is_shown_as_such_and_cannot_be_cancelled_twice(applied:
     assert "cancelled" in applied("run", "cancel", "1").err
     assert json.loads(applied("run", "show", "1", "-o", "json").out)["state"] == "cancelled"
     assert "has ended already" in applied("run", "cancel", "1").err
+    assert "when what it wrote is recorded" in after_cancel(RunState.RUNNING)
+    assert after_cancel(RunState.CANCELLING) == "cancelling"
     assert applied("run", "watch", "1").code == ExitCode.FAILED
 
 

@@ -45,6 +45,12 @@ def synced(world: World, *people: str) -> Event:
     return event
 
 
+async def written(world: World, *people: str) -> None:
+    """The directory has got these people."""
+    await synced(world, *people)()
+    await world.one("export")
+
+
 async def in_file(world: World) -> None:
     """A file that vouches for itself, for people of Sales."""
     world.plan["systems"]["directory"]["options"]["self-confirming"] = True
@@ -78,8 +84,7 @@ async def test_who_leaves_while_the_file_is_written_leaves_it_with_the_next(
 ) -> None:
     world = any_world
     await in_file(world)
-    world.people("p1,Ann,Sales")
-    await world.run()
+    await written(world, "p1,Ann,Sales")
     await synced(world, "p1,Ann,Sales", "p3,Eve,Sales")()
     once(monkeypatch, LdifConnector, "replace", synced(world, "p1,Ann,Sales"), first=False)
     assert (await world.one("export")).totals["exported"] == 1
@@ -96,8 +101,7 @@ async def test_a_value_that_goes_back_while_the_file_is_written_is_written_again
 ) -> None:
     world = any_world
     await in_file(world)
-    world.people("p1,Ann,Sales")
-    await world.run()
+    await written(world, "p1,Ann,Sales")
     await synced(world, "p1,Anna,Sales")()
     once(monkeypatch, LdifConnector, "replace", synced(world, "p1,Ann,Sales"), first=first)
     assert (await world.one("export")).totals["exported"] == 1
@@ -112,8 +116,7 @@ async def test_who_comes_back_while_the_file_is_written_without_her_is_provision
 ) -> None:
     world = any_world
     await in_file(world)
-    world.people("p1,Ann,Sales", "p2,Bob,Sales")
-    await world.run()
+    await written(world, "p1,Ann,Sales", "p2,Bob,Sales")
     await synced(world, "p1,Ann,Audit", "p2,Bob,Sales")()
     once(monkeypatch, LdifConnector, "replace", synced(world, "p1,Ann,Sales", "p2,Bob,Sales"), first=False)
     assert (await world.one("export")).totals["deprovisioned"] == 1
@@ -123,13 +126,6 @@ async def test_who_comes_back_while_the_file_is_written_without_her_is_provision
     assert await world.exports() == []
 
 
-async def _latest(world: World, profile: str) -> RunId:
-    found: list[RunId] = []
-    for execution in range(1, 100):
-        found += [line.id for line in await world.view.runs(execution) if line.profile == profile]  # type: ignore[arg-type]
-    return max(found)
-
-
 @pytest.mark.behaviour("EXP-37")
 @pytest.mark.parametrize("first", [True, False], ids=["before the file is written", "when it is in place"])
 async def test_a_cancel_waits_until_a_file_that_was_begun_is_recorded(
@@ -137,12 +133,14 @@ async def test_a_cancel_waits_until_a_file_that_was_begun_is_recorded(
 ) -> None:
     world = any_world
     await in_file(world)
-    world.people("p1,Ann,Sales")
-    await world.run()
+    await written(world, "p1,Ann,Sales")
     await synced(world, "p1,Ann,Sales", "p3,Eve,Sales")()
 
+    claimed: list[RunId] = []
+    world.on_claim = lambda batch: claimed.append(batch.run)
+
     async def cancel() -> None:
-        await world.store.cancel_run(await _latest(world, "export"), "tester", "too late")
+        await world.store.cancel_run(claimed[-1], "tester", "too late")
 
     once(monkeypatch, LdifConnector, "replace", cancel, first=first)
     ran = await world.one("export")
@@ -174,8 +172,7 @@ async def test_a_deadline_waits_until_a_file_that_was_begun_is_recorded(
 async def test_a_run_that_is_ending_puts_no_file_in_place(any_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = any_world
     await in_file(world)
-    world.people("p1,Ann,Sales")
-    await world.run()
+    await written(world, "p1,Ann,Sales")
     await synced(world, "p1,Anna,Sales")()
 
     async def ending(*_: object) -> bool:
@@ -205,8 +202,7 @@ async def test_a_value_that_changes_while_it_is_sent_is_sent_after_it(
 ) -> None:
     world = any_world
     await in_journal(world)
-    await synced(world, "p1,Ann,Sales")()
-    await world.one("export")
+    await written(world, "p1,Ann,Sales")
     await synced(world, "p1,Anna,Sales")()
     once(monkeypatch, LdifConnector, "apply", synced(world, then), first=False)
     assert (await world.one("export")).state == "completed"
@@ -224,8 +220,7 @@ async def test_a_delete_that_is_wished_while_a_change_is_sent_is_sent_after_it(
 ) -> None:
     world = any_world
     await in_journal(world)
-    await synced(world, "p1,Ann,Sales")()
-    await world.one("export")
+    await written(world, "p1,Ann,Sales")
     await synced(world, "p1,Anna,Sales")()
     once(monkeypatch, LdifConnector, "apply", synced(world, "p1,Anna,Audit"), first=False)
     ran = await world.one("export")
@@ -256,8 +251,7 @@ async def test_an_export_that_turned_into_a_delete_after_it_was_counted_waits(
 ) -> None:
     world = any_world
     await in_journal(world)
-    await synced(world, "p1,Ann,Sales", "p2,Bob,Sales")()
-    await world.one("export")
+    await written(world, "p1,Ann,Sales", "p2,Bob,Sales")
     await synced(world, "p1,Anna,Sales", "p2,Bobo,Sales")()
     once(monkeypatch, rowwise, "_take", synced(world, "p1,Anna,Audit", "p2,Bobo,Sales"), first=True)
     ran = await world.one("export")

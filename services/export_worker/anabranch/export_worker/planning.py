@@ -23,10 +23,9 @@ async def assess(task: Task) -> None:
     """Every executable pending export is listed with its operation. Where they will be written as one file, that is
     noted for whoever opens the steps that follow; also where the file is lost, and nothing else would bring it back."""
     whole_file = connector_of(task).capabilities.whole_file
-    lost = whole_file and await _is_lost(task)
     async with task.store.unit(task.claimed) as unit:
         count = await unit.list_executable_exports(system_id(task))
-        if whole_file and (count or lost):
+        if whole_file and (count or await _is_lost(task)):
             await unit.persist(Changes(proposal_packs=[ProposalPack(WHOLE_FILE, b"", b"")]))
         await unit.seal()
         await unit.done({"selected": count} if count else {})

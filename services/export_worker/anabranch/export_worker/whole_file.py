@@ -217,9 +217,8 @@ class _Writer:
     def _why_not(self, candidate: _Candidate, made: TargetObject) -> Rejection | None:
         name = self._taken_before.get(candidate.picture.id) or self._taken.get(candidate.picture.id)
         if name is not None:
-            return Rejection(
-                made.object_type, made.anchor, "uniqueness_conflict", f"{name!r} already names another object"
-            )
+            message = f"{name!r} already names another object; give one of the two another name"
+            return Rejection(made.object_type, made.anchor, "uniqueness_conflict", message)
         return self._target.refusal(made)
 
     async def _in_order(self, rivals: list[_Candidate]) -> list[_Candidate]:

@@ -178,7 +178,11 @@ def evaluated(
 def outbound_stamps(task: Task) -> dict[TypeId, int]:
     """The stamps of what may be held against its targets in this run: the metaverse types of which it has the turn. Of
     another type somebody else may be at work, and an object half done would be taken for what it wants."""
-    revision, system = task.compiled.revision, task.claimed.system
-    key = next((key for key, number in revision.registry.systems.items() if number == system), None)
-    mine = turn_types(revision, task.claimed.kind, key)
-    return {one: stamp for one, stamp in revision.outbound_stamps.items() if one in mine}
+    mine = types_in_turn(task)
+    return {one: stamp for one, stamp in task.compiled.revision.outbound_stamps.items() if one in mine}
+
+
+def types_in_turn(task: Task) -> frozenset[TypeId]:
+    """The metaverse types of which the run has the turn."""
+    system = task.compiled.system_of(task.claimed).key if task.claimed.system is not None else None
+    return frozenset(turn_types(task.compiled.revision, task.claimed.kind, system))

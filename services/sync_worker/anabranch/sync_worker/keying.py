@@ -18,9 +18,9 @@ from anabranch.engine.keys import key_changes
 from anabranch.model.changes import Changes
 from anabranch.model.identity import TypeId
 from anabranch.model.objects import Cso, Mvo
-from anabranch.protocol.turns import turn_types
 from anabranch.runtime.work import Task, write
 from anabranch.store.port import Reader
+from anabranch.sync_worker.extent import types_in_turn
 
 _PAGE = 5000
 _Object = TypeVar("_Object", Mvo, Cso)
@@ -49,16 +49,14 @@ async def complete_keys(task: Task) -> None:
 def _wanted(task: Task) -> tuple[dict[TypeId, frozenset[str]], dict[TypeId, frozenset[str]]]:
     """The attributes that are looked by, of the run's metaverse types and of all types with unique values."""
     compiled = task.compiled
-    system, _ = next(one for one in compiled.registry.systems.items() if one[1] == task.claimed.system)
-    mine = turn_types(compiled.revision, task.claimed.kind, system)
-    return {one: compiled.metaverse[one].key_attrs for one in mine}, dict(compiled.cso_key_attrs)
+    return {one: compiled.metaverse[one].key_attrs for one in types_in_turn(task)}, dict(compiled.cso_key_attrs)
 
 
-async def _mvos_after(type_id: TypeId, reader: Reader, after: int) -> list[Mvo]:
+async def _mvos_after(type_id: TypeId, after: int, reader: Reader) -> list[Mvo]:
     return await reader.page_of_mvos(type_id, after, _PAGE)
 
 
-async def _csos_after(type_id: TypeId, reader: Reader, after: int) -> list[Cso]:
+async def _csos_after(type_id: TypeId, after: int, reader: Reader) -> list[Cso]:
     return await reader.page_of_csos(type_id, after, _PAGE)
 
 
@@ -80,13 +78,13 @@ def _keys_of_csos(attrs: frozenset[str], page: Sequence[Cso]) -> Changes:
 
 async def _complete(
     task: Task,
-    page_after: Callable[[Reader, int], Awaitable[list[_Object]]],
+    page_after: Callable[[int, Reader], Awaitable[list[_Object]]],
     decide: Callable[[list[_Object]], Changes],
 ) -> None:
     """The keys of all objects, a page a commit."""
     last = 0
     while True:
-        load = partial(_page, page_after, last)
+        load = partial(page_after, last)
         async with task.store.reader() as reader:
             page = await load(reader)
         if not page:
@@ -96,12 +94,6 @@ async def _complete(
             await write(unit, load, decide, decide(page))
             await unit.advance({"keyed_to": page[-1].id}, {})
         last = page[-1].id
-
-
-async def _page(
-    page_after: Callable[[Reader, int], Awaitable[list[_Object]]], after: int, reader: Reader
-) -> list[_Object]:
-    return await page_after(reader, after)
 
 
 async def _commit(task: Task, changes: Changes) -> None:

@@ -13,6 +13,7 @@ from anabranch.console.cli.exit_codes import not_found
 from anabranch.console.cli.output import cell, output_option, show_list, show_one, table, tell
 from anabranch.console.cli.place import Place, connected, opened, run_async, with_place
 from anabranch.console.cli.watching import code_of, watch
+from anabranch.model.enums import RunState
 
 if TYPE_CHECKING:
     from anabranch.store.overview import RunDetail, RunLine
@@ -168,17 +169,24 @@ def watch_command(context: click.Context, number: int, timeout: float | None, pl
 @_decision
 @with_place
 def cancel(number: int, actor: str, reason: str, place: Place) -> None:
-    """Cancel a run; batches in work finish, nothing new is begun."""
+    """Cancel a run; batches in work finish, nothing new is begun. A file that was begun is written and recorded."""
 
-    async def work() -> str:
+    async def work() -> RunState:
         async with opened(place) as store:
-            return (await store.cancel_run(_run_id(number), actor, reason)).value
+            return await store.cancel_run(_run_id(number), actor, reason)
 
     line = run_async(_detail(place, number)).run
     if line.state.is_final:
         tell(f"run {number} has ended already: {line.state.value}")
         return
-    tell(f"run {number}: {run_async(work())}")
+    tell(f"run {number}: {after_cancel(run_async(work()))}")
+
+
+def after_cancel(state: RunState) -> str:
+    """What the state of a run says just after it was cancelled."""
+    if state is RunState.RUNNING:
+        return "it has begun to write a file, and will be cancelled when what it wrote is recorded; nothing else to do"
+    return state.value
 
 
 @run.command(epilog='\b\nExample:\n  anabranch run release 12 --reason "the closing of a site, announced"')
