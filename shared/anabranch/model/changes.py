@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from anabranch.model.enums import CsoState, JoinType, MvoState
-from anabranch.model.identity import CsoId, ExportId, MvoId, RunId, SystemId, TypeId
+from anabranch.model.identity import CsoId, ExportId, MvoId, PackId, RunId, SystemId, TypeId
 from anabranch.model.objects import (
     Contributions,
     Document,
@@ -26,6 +26,7 @@ from anabranch.model.objects import (
     Reservation,
     StagedRow,
 )
+from anabranch.model.provisioning import ProvisionPack
 
 
 class NewCso(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -46,6 +47,8 @@ class NewCso(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     join_type: JoinType = JoinType.NONE
     join_rule: str | None = None
     refs_due: bool = False
+    synced: bool = False
+    """Its number is stored as `synced_seq` too, so that the CSO is not due (EXP-28)."""
 
 
 class CsoWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -255,6 +258,10 @@ class Changes(msgspec.Struct, kw_only=True):
     """Pending exports of which every row has been sent for the first time, and nothing else changes."""
     sent_seq: int = 0
     """What their `sent_seq` becomes: the number that every later change exceeds."""
+    provision_packs: list[ProvisionPack] = msgspec.field(default_factory=list)
+    """New ones."""
+    gone_packs: list[PackId] = msgspec.field(default_factory=list)
+    """Packs whose objects are written one by one here, or were created in their target. One that is gone has moved."""
     arrived: list[tuple[SystemId, MvoId]] = msgspec.field(default_factory=list)
     """MVOs that have an object in a target system now: exports that waited for it are executable at once (EXP-18)."""
 

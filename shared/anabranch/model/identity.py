@@ -15,6 +15,7 @@ BatchId = NewType("BatchId", int)
 CsoId = NewType("CsoId", int)
 MvoId = NewType("MvoId", int)
 ExportId = NewType("ExportId", int)
+PackId = NewType("PackId", int)
 SystemId = NewType("SystemId", int)
 TypeId = NewType("TypeId", int)
 """Of an object type of a system or of a metaverse type: one number space, so that guards can count either."""

@@ -189,6 +189,8 @@ class TargetPicture(msgspec.Struct, frozen=True, gc=False):
     kind: ExportKind = ExportKind.UPDATE
     rows: tuple[PendingRow, ...] = ()
     sets: Document | None = None
+    packed_for: MvoId | None = None
+    """Of one that stands in a pack: its MVO."""
 
 
 class SentPicture(msgspec.Struct, frozen=True, gc=False):

@@ -4,7 +4,8 @@ A phase that decides over a complete set has two halves: `propose` and `settle` 
 and `write` (operations a guard judges before the first of them). A gate fails the run when one of its batches is dead:
 nothing later opens, so nothing is decided on half of a set. An ordered step has batches of which each waits for the one
 before (its plan says which); whatever one of its batches is split into goes one by one. What a file was written from is
-recorded in a step of its own, because the file has one writer and its results may have many.
+recorded in a step of its own, because the file has one writer and its results may have many. The first step that has
+to see every object by itself is preceded by `unpack`, which makes rows of what new objects are kept in.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ _IMPORT_STEPS = (
 )
 _SYNC_STEPS = (
     _sync("assess", gate=True, guard=GuardPoint.SYNC_DISCONNECTIONS),
-    _sync("teardown", turn=True),
+    _sync("unpack", gate=True, turn=True),
+    _sync("teardown"),
     _sync("match.propose", gate=True),
     _sync("match.settle", gate=True, ordered=True),
     _sync("flow"),
@@ -75,6 +77,7 @@ _SYNC_STEPS = (
 WRITING: Final = "export"
 RECORDING: Final = "export.record"
 _EXPORT_STEPS = (
+    _export("unpack", gate=True, role="record"),
     _export("assess", gate=True, guard=GuardPoint.EXPORT_WRITES),
     _export(WRITING, of_file=True),
     _export(RECORDING, role="record", of_file=True),
@@ -84,7 +87,8 @@ _EXPORT_STEPS = (
 )
 _HOUSEKEEPING_STEPS = (
     _sync("housekeeping.assess", gate=True),
-    _sync("deletions.count", gate=True, guard=GuardPoint.METAVERSE_DELETIONS, turn=True),
+    _sync("unpack", gate=True, turn=True),
+    _sync("deletions.count", gate=True, guard=GuardPoint.METAVERSE_DELETIONS),
     _sync("deletions.write"),
     _sync("release.count", gate=True, guard=GuardPoint.OUTBOUND_RELEASES),
     _sync("release.write"),

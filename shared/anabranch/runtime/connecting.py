@@ -14,6 +14,9 @@ from pathlib import Path
 from anabranch.config.secret_references import resolve_secrets
 from anabranch.connectors.port import Connector
 from anabranch.connectors.registry import create
+from anabranch.engine.packing import may_pack
+from anabranch.model.configuration import System
+from anabranch.model.errors import Permanent
 from anabranch.runtime.work import Task
 
 
@@ -21,6 +24,18 @@ def connector_of(task: Task) -> Connector:
     """A connector of the batch's system, not opened. Raises KeyError for a batch of a run without a system."""
     system = task.compiled.system_of(task.claimed)
     return create(system, resolve_secrets(system.options, os.environ), Path.cwd())
+
+
+def keeps_packs(task: Task, system: System) -> bool:
+    """Whether new objects of the system may stay packed until its export: where nothing has to see them by themselves
+    before, and the export takes them as they are, because it writes a file. Not where the system's connector or its
+    secrets are not to be had here: then they are rows."""
+    if not may_pack(system):
+        return False
+    try:
+        return create(system, resolve_secrets(system.options, os.environ), Path.cwd()).capabilities.whole_file
+    except Permanent:
+        return False
 
 
 @asynccontextmanager

@@ -40,6 +40,7 @@ _IMPORT: Final[Mapping[str, Ground]] = {
 }
 _SYNC: Final[Mapping[str, Ground]] = {
     "assess": Ground("cso"),
+    "unpack": Ground("cso"),
     "teardown": Ground("cso", _TAKEN_UP),
     "match.propose": Ground("cso", _TAKEN_UP),
     "match.settle": Ground("cso", _TAKEN_UP, numbers_objects=False),
@@ -70,6 +71,11 @@ def children_of(claimed: Claimed) -> list[NewBatch]:
         parts_of = [*claimed.payload.get("parts_of", []), claimed.batch]
         told = {**claimed.payload, "parts_of": parts_of}
         return _children(claimed, [({**told, "exports": part}, total) for part, total in parts])
+    packs = claimed.payload.get("packs")
+    if isinstance(packs, list):
+        middle, half = len(packs) // 2, claimed.total // 2
+        parts = [(packs[:middle], max(1, half)), (packs[middle:], max(1, claimed.total - half))] if middle else []
+        return _children(claimed, [({**claimed.payload, "packs": part}, total) for part, total in parts])
     lo, hi = claimed.payload.get("lo"), claimed.payload.get("hi")
     if not isinstance(lo, int) or not isinstance(hi, int) or lo >= hi:
         return []

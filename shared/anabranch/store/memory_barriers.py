@@ -43,6 +43,7 @@ from anabranch.protocol.transitions import EXPORT, ExportEvent
 from anabranch.protocol.turns import WHOLE_FILE, needs_turn, turn_types
 from anabranch.store.memory_batches import MemoryBatches
 from anabranch.store.memory_configuration import Configurations
+from anabranch.store.memory_packs import creates_by_type, hold_packs
 from anabranch.store.memory_tables import ActionRow, HoldRow
 from anabranch.store.memory_unit import end_attempt
 
@@ -200,8 +201,12 @@ class MemoryBarriers(MemoryBatches, Configurations):
             GuardPoint.OUTBOUND_RELEASES: (cso.type_id for cso in csos if cso.mvo_id is not None),
             GuardPoint.EXPORT_WRITES: (cso.type_id for cso in of_system if cso.state is CsoState.NORMAL),
         }
+        packed = {
+            GuardPoint.OUTBOUND_RELEASES: creates_by_type(self.tables),
+            GuardPoint.SYNC_DISCONNECTIONS: creates_by_type(self.tables, system=run.system),
+        }
         for point in points:
-            for type_id, population in Counter(counted[point]).items():
+            for type_id, population in (Counter(counted[point]) + packed.get(point, Counter())).items():
                 self.tables.populations.put((run.id, point.value, type_id), population)
 
     def _trips(self, run: RunRecord, ordinal: int) -> bool:
@@ -218,6 +223,9 @@ class MemoryBarriers(MemoryBatches, Configurations):
         for (of, at, _), op in self.tables.guard_ops.items():
             if (of, at) == (run.id, point.value) and op.verdict == "listed":
                 counted[op.type_id][op.op] += 1
+        if point is GuardPoint.EXPORT_WRITES:
+            for type_id, creates in creates_by_type(self.tables, counted_in=run.id).items():
+                counted[type_id]["create"] += creates
         revision = self.revision_of(run.config_version)
         findings = []
         for type_id, counts in sorted(counted.items()):
@@ -274,6 +282,8 @@ class MemoryBarriers(MemoryBatches, Configurations):
             if concerned and op.verdict == "listed":
                 self.tables.guard_ops.put(key, replace(op, verdict="held"))
                 count += 1
+        if hold.point == GuardPoint.EXPORT_WRITES.value:
+            count += hold_packs(self.tables, hold.run, (type_id for type_id, op in tripped if op == "create"))
         step = self.tables.steps[hold.run, hold.ordinal]
         counters = add_counters(step.counters, {HELD_COUNTER[GuardPoint(hold.point)]: count})
         self.tables.steps.put((hold.run, hold.ordinal), replace(step, counters=counters))

@@ -24,6 +24,7 @@ from anabranch.model.objects import (
     ServedMvo,
     TargetPicture,
 )
+from anabranch.store.memory_packs import MemoryPackReading, creates_by_type
 from anabranch.store.memory_reading_import import MemoryImportReading, Sequences, cut
 from anabranch.store.memory_tables import Tables
 from anabranch.store.port import Due, IdRange
@@ -32,7 +33,7 @@ _JOINED = {"evaluate": None, "unjoined": False, "joined": True}
 _OBSOLETE = {"obsolete_unjoined": False, "obsolete_joined": True}
 
 
-class MemoryReader(MemoryImportReading):
+class MemoryReader(MemoryImportReading, MemoryPackReading):
     """Every verb of `Reader` over tables, or over one transaction's layer of them."""
 
     def __init__(self, tables: Tables, sequences: Sequences, clock: Callable[[], datetime]) -> None:
@@ -180,7 +181,8 @@ class MemoryReader(MemoryImportReading):
         return {type_id: count for (of, where, type_id), count in counted if (of, where) == (run, point.value)}
 
     async def count_listed(self, run: RunId, point: GuardPoint) -> int:
-        return sum(1 for _ in self._listed(run, point))
+        packed = creates_by_type(self._tables, counted_in=run).total() if point is GuardPoint.EXPORT_WRITES else 0
+        return packed + sum(1 for _ in self._listed(run, point))
 
     async def guard_ops(self, run: RunId, point: GuardPoint, lo: int, hi: int) -> list[GuardOp]:
         found = (op for op in self._listed(run, point) if lo <= op.object_id <= hi)

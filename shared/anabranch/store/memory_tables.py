@@ -23,12 +23,14 @@ from anabranch.model.identity import (
     ExecutionId,
     ExportId,
     MvoId,
+    PackId,
     RunId,
     SystemId,
     TypeId,
     WorkerId,
 )
 from anabranch.model.objects import Cso, GuardOp, Mvo, MvoRef, PendingExport, Proposal, Reservation, StagedRow
+from anabranch.model.provisioning import ProvisionPack
 from anabranch.protocol.barriers import StepRecord
 from anabranch.protocol.batches import BatchRecord
 from anabranch.protocol.runs import RunRecord
@@ -208,6 +210,8 @@ class Tables:
         self.keyed: Table[tuple[TypeId, str], bool] = table("keyed")
         self.reservations: Table[tuple[str, bytes], Reservation] = table("reservations")
         self.exports: Table[ExportId, PendingExport] = table("exports")
+        self.provision_packs: Table[PackId, ProvisionPack] = table("provision_packs")
+        self.counted_packs: Table[PackId, RunId] = table("counted_packs")
 
         self.import_rows: Table[tuple[RunId, int], StagedRow] = table("import_rows")
         self.import_seen: Table[tuple[RunId, str, int, TypeId], bytes] = table("import_seen")

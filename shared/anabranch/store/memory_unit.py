@@ -20,6 +20,7 @@ from anabranch.protocol.barriers import unblocked_by
 from anabranch.protocol.batches import BatchRecord
 from anabranch.protocol.steps import step_at
 from anabranch.store.memory_locking import Row, moved, rows_concerned
+from anabranch.store.memory_packs import count_packs
 from anabranch.store.memory_reading_import import Sequences, resolvable
 from anabranch.store.memory_reading_sync import MemoryReader
 from anabranch.store.memory_tables import RowLocks, Tables
@@ -62,7 +63,9 @@ class MemoryDataUnit(MemoryReader):
         for one, type_id, op in found:
             point = GuardPoint.EXPORT_WRITES.value
             self._layer.guard_ops.put((self._run, point, one), GuardOp(point, type_id, one, op))
-        return len(found)
+        run = self._layer.runs.get(self._run)
+        version = run.config_version if run is not None else 0
+        return len(found) + count_packs(self._layer, system, self._run, version, self._outbound_is_over)
 
     async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
         self._writer.number_proposals(run, kind, objects)

@@ -18,6 +18,7 @@ from anabranch.model.changes import Changes, CsoLink, CsoWrite, KeyChange, MvoMa
 from anabranch.model.enums import CsoState, ExportState, JoinType, MvoState
 from anabranch.model.identity import BatchId, CsoId, MvoId, RunId, SystemId, TypeId
 from anabranch.model.objects import Cso, Mvo, Reservation
+from anabranch.store.memory_packs import write_packs
 from anabranch.store.memory_reading_import import Sequences, resolvable
 from anabranch.store.memory_tables import ErrorRow, ItemPack, KeyRow, RefRow, Table, Tables, as_sent
 from anabranch.store.port import Collision, ReferenceTargets
@@ -43,6 +44,7 @@ class MemoryWriter:
         self._write_metaverse(changes)
         self._write_space(changes)
         self._write_exports(changes)
+        write_packs(self._tables, self._sequences, changes)
         self._write_run_data(changes)
         self._write_items(changes)
 
@@ -222,6 +224,7 @@ class MemoryWriter:
     def _add_cso(self, new: NewCso) -> None:
         self._check_anchor(new.id, (new.type_id, new.anchor_hash))
         self._check_slot(new.id, (new.mvo_id, new.system_id))
+        number = self._sequences.next_change()
         cso = Cso(
             id=new.id,
             type_id=new.type_id,
@@ -234,12 +237,12 @@ class MemoryWriter:
             state=new.state,
             doc=as_stored(new.doc),
             fingerprint=new.fingerprint,
-            change_seq=self._sequences.next_change(),
+            change_seq=number,
             mvo_id=new.mvo_id,
             join_type=new.join_type,
             join_rule=new.join_rule,
             link_version=0,
-            synced_seq=0,
+            synced_seq=number if new.synced else 0,
             rule_stamp=0,
             config_version=0,
             contributions=None,

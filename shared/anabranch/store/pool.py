@@ -37,8 +37,12 @@ _PLANS: Final = {"plan_cache_mode": "force_custom_plan"}
 """Tables grow from nothing to millions of rows within a run; a plan kept from its start would scan them for ever."""
 
 
+_json = msgspec.json.Encoder(order="sorted")
+"""Equal documents are equal texts, whatever order they came to be in."""
+
+
 def _encode_jsonb(value: Any) -> bytes:
-    return b"\x01" + msgspec.json.encode(value)
+    return b"\x01" + _json.encode(value)
 
 
 def _decode_jsonb(data: bytes) -> Any:
@@ -51,7 +55,7 @@ async def prepare_connection(connection: Connection) -> None:
         "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
     )
     await connection.set_type_codec(
-        "json", schema="pg_catalog", encoder=msgspec.json.encode, decoder=msgspec.json.decode, format="binary"
+        "json", schema="pg_catalog", encoder=_json.encode, decoder=msgspec.json.decode, format="binary"
     )
 
 

@@ -29,6 +29,7 @@ from anabranch.model.identity import (
     ExecutionId,
     ExportId,
     MvoId,
+    PackId,
     RunId,
     SystemId,
     TypeId,
@@ -53,6 +54,7 @@ from anabranch.model.objects import (
     TargetPicture,
 )
 from anabranch.model.registry import Registry, Revision
+from anabranch.store.port_packs import PackReader
 from anabranch.store.selections import Due, IdRange, ReferenceTargets
 
 __all__ = [
@@ -78,9 +80,10 @@ class Moved(msgspec.Struct, frozen=True):
     csos: frozenset[CsoId] = frozenset()
     mvos: frozenset[MvoId] = frozenset()
     exports: frozenset[ExportId] = frozenset()
+    packs: frozenset[PackId] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.csos or self.mvos or self.exports)
+        return bool(self.csos or self.mvos or self.exports or self.packs)
 
 
 class Collision(Retryable):
@@ -107,7 +110,7 @@ class SecondaryConflict(msgspec.Struct, frozen=True, order=True):
     holder: bytes | None = None
 
 
-class Reader(Protocol):
+class Reader(PackReader, Protocol):
     """Loads. Every verb takes many keys; what does not exist is simply not among the results."""
 
     async def new_ids(self, table: str, count: int) -> Sequence[int]:
@@ -278,7 +281,7 @@ class Reader(Protocol):
         """What the guard measures against there, by type; types of which there was nothing may be missing."""
 
     async def count_listed(self, run: RunId, point: GuardPoint) -> int:
-        """How many operations are listed there (neither held nor dropped)."""
+        """How many operations are listed there (neither held nor dropped), with the creates of counted packs."""
 
     async def target_objects(self, ids: Sequence[CsoId], *, naming: bool = True) -> list[TargetPicture]:
         """These CSOs, each with its pending export where it has one; in any order. Without `naming` rows that name an
@@ -313,7 +316,7 @@ class Unit(Reader, Protocol):
 
     async def list_executable_exports(self, system: SystemId) -> int:
         """What `executable_exports` tells of the system is listed with its operations at `export_writes` for the
-        batch's run; how many there are (EXP-15)."""
+        batch's run; how many there are (EXP-15). Executable packs of the run's revision are counted in it too."""
 
     async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
         """Number the proposals of these objects from 1, in the order given."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.store.reading_export import ExportReading
 from anabranch.store.reading_import import ImportReading
+from anabranch.store.reading_packs import PackReading
 from anabranch.store.reading_space import SpaceReading
 from anabranch.store.reading_sync import SyncReading
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 
-class PgReader(ImportReading, SpaceReading, SyncReading, ExportReading):
+class PgReader(ImportReading, SpaceReading, SyncReading, ExportReading, PackReading):
     """Every verb of `Reader` over one connection made by `pool.connect` (its codec for documents is needed)."""
 
     def __init__(self, connection: Connection) -> None:

@@ -84,7 +84,7 @@ def executable_set(name: str, *, under_way: bool = False) -> str:
     mine = executable.replace("@exports", f"({sql('find_exports_of_csos').replace('@csos', '$3')})")
     statement = sql(name).replace("@counted", sql("find_counted_exports"))
     statement = statement.replace("@listed", listed).replace("@executable", executable)
-    statement = statement.replace("@mine", mine)
+    statement = statement.replace("@mine", mine).replace("@over", sql("find_runs_with_outbound_over"))
     states = "'ready', 'unconfirmed', 'exporting'" if under_way else "'ready', 'unconfirmed'"
     return statement.replace("@exports", "pending_export").replace("@states", states)
 

@@ -23,6 +23,7 @@ from anabranch.store.sql_files import sql
 from anabranch.store.writing_exports import write_exports
 from anabranch.store.writing_lock import lock_rows
 from anabranch.store.writing_metaverse import write_metaverse
+from anabranch.store.writing_packs import count_packs, write_packs
 from anabranch.store.writing_run import purge, write_items, write_run_data
 from anabranch.store.writing_space import write_space
 
@@ -48,6 +49,7 @@ class PgWriter:
             await write_metaverse(self._connection, changes)
             await write_space(self._connection, changes, self._placed)
             await write_exports(self._connection, changes)
+            await write_packs(self._connection, changes)
             await write_run_data(self._connection, self._claimed, changes)
             await write_items(self._connection, self._claimed, changes)
         except asyncpg.UniqueViolationError as error:
@@ -55,7 +57,7 @@ class PgWriter:
 
     async def list_executable_exports(self, system: SystemId) -> int:
         tag = await self._connection.execute(executable_set("list_executable_exports"), system, self._claimed.run)
-        return int(tag.rpartition(" ")[2])
+        return int(tag.rpartition(" ")[2]) + await count_packs(self._connection, system, self._claimed)
 
     async def number_proposals(self, run: RunId, kind: str, objects: Sequence[int]) -> None:
         await self._connection.execute(sql("number_proposals"), run, kind, objects)

@@ -66,12 +66,13 @@ async def _add_csos(connection: Connection, csos: Sequence[NewCso]) -> None:
         records=[
             (
                 one.id, one.type_id, one.system_id, one.state, number, one.mvo_id, one.join_type, one.join_rule,
-                one.refs_due,
+                one.refs_due, number if one.synced else 0,
             )
             for one, number in zip(csos, numbers, strict=True)
         ],
         columns=[
             "cso_id", "type_id", "system_id", "state", "change_seq", "mvo_id", "join_type", "join_rule", "refs_due",
+            "synced_seq",
         ],
     )  # fmt: skip
 

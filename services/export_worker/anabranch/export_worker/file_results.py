@@ -11,19 +11,23 @@ from __future__ import annotations
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from anabranch.connectors.port import Outcome
+from anabranch.engine.packing import in_batches
 from anabranch.export_worker.identifiers import Identifiers
 from anabranch.export_worker.loading import Counted, LoadedExports, load_exports
+from anabranch.export_worker.packed import PackRecorder
 from anabranch.export_worker.results import goes_out_whole, record_failure, record_success, record_whole
 from anabranch.model.changes import Changes, ProposalPack
 from anabranch.model.errors import Permanent
 from anabranch.model.fleet import NewBatch
-from anabranch.model.identity import CsoId, ExportId
+from anabranch.model.identity import CsoId, ExportId, PackId
 from anabranch.model.objects import Cso, CsoRef, SentPicture, TargetPicture
+from anabranch.model.provisioning import PackLine, Provisioned, ProvisionPack
 from anabranch.runtime.connecting import connector_of
 from anabranch.runtime.loading import refs_by_cso
 from anabranch.runtime.work import Task, decide_and_commit, plan, system_id
@@ -45,8 +49,11 @@ class _Range(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Refusals(msgspec.Struct, frozen=True, array_like=True):
+    """Besides what was refused: the provision packs that went into the file, each with the number of its objects."""
+
     refused: dict[int, Outcome]
     rejected: list[tuple[str, str, Outcome]]
+    packs: list[tuple[PackId, int]]
 
 
 _RANGES: Final = msgspec.msgpack.Decoder(list[_Range])
@@ -56,8 +63,9 @@ _REFUSALS: Final = msgspec.msgpack.Decoder(_Refusals)
 class Written:
     """What a file is written from: the version of each export it carries out, and what it cannot take."""
 
-    def __init__(self, counted: Counted) -> None:
+    def __init__(self, counted: Counted, packs: Sequence[PackLine] = ()) -> None:
         self.counted = counted
+        self.packs = packs
         self.refused: dict[ExportId, Outcome] = {}
         self.rejected: dict[tuple[str, str], Outcome] = {}
         """By object type and anchor: refused only when the whole file was known, such as a name given twice."""
@@ -81,7 +89,8 @@ class Written:
             for start in range(0, len(ids), _RESULTS)
         ]
         rejected = [(object_type, anchor, outcome) for (object_type, anchor), outcome in self.rejected.items()]
-        refusals = _Refusals({int(one): outcome for one, outcome in self.refused.items()}, rejected)
+        refused = {int(one): outcome for one, outcome in self.refused.items()}
+        refusals = _Refusals(refused, rejected, [(one.id, one.objects) for one in self.packs])
         return ProposalPack(WRITTEN, msgspec.msgpack.encode(ranges), msgspec.msgpack.encode(refusals))
 
 
@@ -102,14 +111,19 @@ class Sent:
         self._ids: dict[int, array[int]] = {}
         refusals = _REFUSALS.decode(pack.contests)
         self._refused = refusals.refused
+        self._packs = refusals.packs
         self._rejected = {(object_type, anchor): outcome for object_type, anchor, outcome in refusals.rejected}
 
     def batches(self) -> list[NewBatch]:
-        """One for each range."""
-        return [
+        """One for each range, and for packs as many as there are ranges in them."""
+        batches = [
             NewBatch(n=n, payload={"lo": one.lo, "hi": one.hi}, total=len(self._ids_of(n - 1)))
             for n, one in enumerate(self._ranges, start=1)
         ]
+        for some in in_batches(self._packs, lambda pack: pack[1], _RESULTS):
+            payload = {"packs": [one for one, _ in some]}
+            batches.append(NewBatch(n=len(batches) + 1, payload=payload, total=sum(objects for _, objects in some)))
+        return batches
 
     def versions(self, lo: int, hi: int) -> dict[ExportId, int]:
         """The exports with ids from `lo` to `hi`, each with the version that was written, or 0."""
@@ -169,6 +183,9 @@ async def record_range(task: Task) -> None:
     sent = await _sent(task)
     if sent is None:
         raise Permanent("what the file was written from is gone; start the export again, the file is written anew")
+    if "packs" in task.claimed.payload:
+        await _record_packs(task, sent)
+        return
     versions = sent.versions(task.claimed.payload["lo"], task.claimed.payload["hi"])
     identifiers = Identifiers(task, system_id(task), sent)
     confirmed = connector_of(task).capabilities.self_confirming
@@ -202,6 +219,28 @@ async def record_range(task: Task) -> None:
                 refs = others.refs.get(cso.id, [])
                 record_success(task, changes, cso, refs, export, identifiers, others.sent_seq, confirmed=confirmed)
         changes.count("waiting", stale)
+        return changes
+
+    await decide_and_commit(task, load, decide)
+
+
+async def _record_packs(task: Task, sent: Sent) -> None:
+    """Every object of the batch's packs has its result."""
+    confirmed = connector_of(task).capabilities.self_confirming
+
+    def refusal(pack: ProvisionPack, one: Provisioned) -> Outcome | None:
+        return sent.outcome(one.export, task.compiled.object_types[pack.type_id][1].key, one.anchor)
+
+    async def load(reader: Reader) -> tuple[int, list[ProvisionPack]]:
+        sent_seq = await reader.change_seq_now()
+        return sent_seq, await reader.provision_packs([PackId(one) for one in task.claimed.payload["packs"]])
+
+    def decide(loaded: tuple[int, list[ProvisionPack]]) -> Changes:
+        changes = Changes()
+        sent_seq, packs = loaded
+        recorder = PackRecorder(task, sent_seq, confirmed=confirmed)
+        for pack in packs:
+            recorder.record(changes, pack, refusal)
         return changes
 
     await decide_and_commit(task, load, decide)

@@ -7,6 +7,7 @@ from anabranch.export_worker.file_results import plan_record, record_range
 from anabranch.export_worker.rowwise import write_objects
 from anabranch.export_worker.whole_file import write_file
 from anabranch.runtime.consumer import Handlers
+from anabranch.runtime.unpacking import unpack_range
 from anabranch.runtime.work import Task
 
 
@@ -20,6 +21,7 @@ async def write_target(task: Task) -> None:
 
 HANDLERS = Handlers(
     plans={
+        "unpack": planning.plan_unpack,
         "assess": planning.assess,
         "export": planning.plan_export,
         "export.record": plan_record,
@@ -28,6 +30,7 @@ HANDLERS = Handlers(
         "retries": planning.plan_retries,
     },
     work={
+        "unpack": unpack_range,
         "export": write_target,
         "export.record": record_range,
         "references": write_objects,

@@ -12,11 +12,22 @@ from anabranch.model.enums import ExportKind, GuardPoint
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import ExportId
 from anabranch.protocol.turns import WHOLE_FILE
-from anabranch.runtime.connecting import connector_of
+from anabranch.runtime.connecting import connector_of, keeps_packs
+from anabranch.runtime.unpacking import batches_over
 from anabranch.runtime.work import Task, plan, system_id
 
 BATCH = 100
 """Pending exports of one batch of a target that is written object by object."""
+
+
+async def plan_unpack(task: Task) -> None:
+    """The packs that this run cannot take as they are become rows: all of them where the target is not, or not any
+    more, one that is written from packs, else those that were made under another revision."""
+    taken = keeps_packs(task, task.compiled.system_of(task.claimed))
+    async with task.store.reader() as reader:
+        lines = await reader.packs_of_system(system_id(task))
+    left = [one for one in lines if not taken or one.config_version != task.claimed.config_version]
+    await plan(task, batches_over(left, task.claimed.batch_size))
 
 
 async def assess(task: Task) -> None:

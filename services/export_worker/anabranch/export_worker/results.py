@@ -20,7 +20,7 @@ from anabranch.engine.identifiers import reference_hashes
 from anabranch.engine.keys import key_changes
 from anabranch.engine.values import anchor_key
 from anabranch.export_worker.identifiers import Identifiers
-from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, RefChange
+from anabranch.model.changes import Changes, CsoWrite, ErrorItem, Item, NewCso, RefChange
 from anabranch.model.configuration import Attribute
 from anabranch.model.enums import CsoState, ExportKind, ExportState, RowOp, RowState, ValueType
 from anabranch.model.identity import CsoId, ExportId
@@ -168,7 +168,14 @@ def _tell(
     """The item and the counts of a create or an update that was carried out; who waited for the object is woken."""
     if cso.mvo_id is not None and cso.anchor_hash is None:
         changes.arrived.append((cso.system_id, cso.mvo_id))
-    changes.item("export", Item(export, cso.anchor or "", "exported", shown, kind.value, came))
+    tell_exported(changes, export, cso.anchor or "", kind, shown, came)
+
+
+def tell_exported(
+    changes: Changes, export: ExportId, anchor: str, kind: ExportKind, shown: Shown, came: Document | None
+) -> None:
+    """The item and the counts of an export that was carried out."""
+    changes.item("export", Item(export, anchor, "exported", shown, kind.value, came))
     changes.count("exported")
     changes.count(_EXPORTED[kind])
 
@@ -282,9 +289,10 @@ def reference_changes(
     return changes
 
 
-def record_failure(task: Task, changes: Changes, cso: Cso, export: PendingExport, outcome: Outcome) -> None:
+def record_failure(task: Task, changes: Changes, cso: Cso | NewCso, export: PendingExport, outcome: Outcome) -> None:
     """The attempt failed: the export waits longer than the last time, or becomes a dead letter."""
-    changes.expect_exports[export.id] = export.version
+    if export.version:  # one that came from a pack is not stored yet
+        changes.expect_exports[export.id] = export.version
     counts = outcome.failure_class not in _UNCOUNTED
     attempts = export.attempts + (1 if counts else 0)
     dead = outcome.failure_class is FailureClass.PERMANENT or attempts >= MAX_ATTEMPTS

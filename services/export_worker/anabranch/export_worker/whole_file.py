@@ -19,6 +19,7 @@ from anabranch.export_worker.file_results import Written
 from anabranch.export_worker.identifiers import Identifiers, identifier_in
 from anabranch.export_worker.loading import Counted, raw_values
 from anabranch.export_worker.names import Names
+from anabranch.export_worker.packed import Page, in_order, merged
 from anabranch.export_worker.results import reference_deltas, resolvable
 from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.configuration import ObjectType
@@ -39,10 +40,11 @@ async def write_file(task: Task) -> None:
     system = system_id(task)
     async with task.store.reader() as reader:
         counted = Counted(await reader.counted_exports(system, task.claimed.run))
+        packs = await reader.counted_packs(system, task.claimed.run)
     identifiers = Identifiers(task, system, counted)
-    written = Written(counted)
+    written = Written(counted, packs)
     changes = Changes()
-    if counted or not task.claimed.total:  # without anything to export the file is written because it was lost
+    if counted or packs or not task.claimed.total:  # without anything to export the file is written because it was lost
         async with open_connector(task) as target:
             writer = _Writer(task, target, identifiers, written)
             receipt = await target.replace(
@@ -56,9 +58,9 @@ async def write_file(task: Task) -> None:
                 written.rejected[one.object_type, one.anchor] = outcome
         changes.errors += await _pushed_out(task, written, receipt.rejected)
     task.hold.progress()
-    changes.proposal_packs += [written.packed()] if counted else []
+    changes.proposal_packs += [written.packed()] if counted or packs else []
     # What assess listed and is not executable any more waits.
-    changes.count("waiting", task.claimed.total - len(counted))
+    changes.count("waiting", task.claimed.total - len(counted) - sum(one.objects for one in packs))
     async with task.store.unit(task.claimed) as unit:
         await unit.persist(changes)
         await unit.done(changes.counters)
@@ -98,13 +100,6 @@ async def _pushed_out(task: Task, written: Written, rejected: Sequence[Rejection
 
 def _rejected(kind: str, message: str) -> Outcome:
     return Outcome(status=OutcomeStatus.REJECTED, failure_class=FailureClass.PERMANENT, kind=kind, message=message)
-
-
-class _Page(msgspec.Struct, frozen=True):
-    """Some objects in anchor order, and their references."""
-
-    pictures: list[TargetPicture]
-    refs: dict[CsoId, list[CsoRef]]
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -152,10 +147,11 @@ class _Writer:
     async def _of_type(self, type_id: TypeId, record: ObjectType) -> AsyncIterator[list[TargetObject]]:
         async with self._task.store.reader() as reader:
             ids = await reader.anchor_order(type_id)
-        pages = (self._read([CsoId(one) for one in ids[at : at + _PAGE]]) for at in range(0, len(ids), _PAGE))
+        reads = (self._read([CsoId(one) for one in ids[at : at + _PAGE]]) for at in range(0, len(ids), _PAGE))
+        packed = in_order(self._task, [one for one in self._written.packs if one.type_id == type_id])
         rivals: list[_Candidate] = []
-        async with OneAhead(pages) as read:
-            async for found in read:
+        async with OneAhead(reads) as own:
+            async for found in merged(own, packed):
                 self._task.hold.progress()
                 wanted: list[TargetObject] = []
                 for candidate in await self._candidates(found, rivals):
@@ -168,15 +164,18 @@ class _Writer:
                 yield wanted
         yield self._settle(await self._in_order(rivals), record)
 
-    async def _read(self, ids: Sequence[CsoId]) -> _Page:
+    async def _read(self, ids: Sequence[CsoId]) -> Page:
         async with self._task.store.reader() as reader:
             by_id = {one.id: one for one in await reader.target_objects(ids)}
             refs = await refs_by_cso(reader, ids)
-        return _Page([one for one in map(by_id.get, ids) if one is not None], refs)
+        return Page([one for one in map(by_id.get, ids) if one is not None], refs)
 
-    async def _candidates(self, read: _Page, left: Sequence[_Candidate]) -> list[_Candidate]:
+    async def _candidates(self, read: Page, left: Sequence[_Candidate]) -> list[_Candidate]:
         """The page's objects. What they refer to is known then, and still what those `left` of the last page do."""
-        page = [_Candidate(one, read.refs.get(one.id, []), self._written.carry_out(one)) for one in read.pictures]
+        page = [
+            _Candidate(one, read.refs.get(one.id, []), one.packed_for is not None or self._written.carry_out(one))
+            for one in read.pictures
+        ]
         self._taken_before = self._taken
         self._taken = await self._names.taken(one.picture for one in page if one.carries)
         concerned = [*left, *page]
@@ -224,6 +223,7 @@ class _Writer:
     async def _in_order(self, rivals: list[_Candidate]) -> list[_Candidate]:
         async with self._task.store.reader() as reader:
             csos = {cso.id: cso.mvo_id for cso in await reader.csos([one.picture.id for one in rivals])}
+            csos |= {one.picture.id: one.picture.packed_for for one in rivals if one.picture.packed_for is not None}
             ids = sorted({mvo for mvo in csos.values() if mvo is not None})
             origins: dict[MvoId, str] = {mvo.id: mvo.origin_key for mvo in await reader.mvos(ids)}
 

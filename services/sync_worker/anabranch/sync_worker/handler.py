@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anabranch.runtime.consumer import Handlers
+from anabranch.runtime.unpacking import unpack_range
 from anabranch.sync_worker import (
     assessing,
     deleting,
@@ -14,6 +15,7 @@ from anabranch.sync_worker import (
     releasing,
     reserving,
     teardown,
+    unpacking,
 )
 from anabranch.sync_worker.housekeeping import plan_assess as plan_housekeeping
 from anabranch.sync_worker.housekeeping import purge
@@ -21,6 +23,7 @@ from anabranch.sync_worker.housekeeping import purge
 HANDLERS = Handlers(
     plans={
         "assess": assessing.plan_assess,
+        "unpack": unpacking.plan_unpack,
         "teardown": teardown.plan_teardown,
         "match.propose": proposing.plan_propose,
         "match.settle": matching.plan_settle,
@@ -38,6 +41,7 @@ HANDLERS = Handlers(
     },
     work={
         "assess": assessing.assess_range,
+        "unpack": unpack_range,
         "teardown": teardown.tear_down,
         "match.propose": proposing.propose_range,
         "match.settle": matching.settle_range,

@@ -224,6 +224,7 @@ class _Settler:
                 fail_object(self._changes, seeker.cso, *seeker.fault)
             else:
                 self._settle(seeker)
+        self._newcomers.finish(self._changes)
         return self._changes
 
     def _settle(self, seeker: Seeker) -> None:

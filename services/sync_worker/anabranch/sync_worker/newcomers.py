@@ -11,22 +11,26 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from anabranch.engine.compiled import Failure, Target
 from anabranch.engine.creating import Columns, Created, columns_of, created
 from anabranch.engine.expressions import EvalContext
+from anabranch.engine.packing import cso_in, export_in, portions
 from anabranch.engine.scope import ScopeProblem
 from anabranch.engine.values import anchor_key
-from anabranch.model.changes import Changes, Item, NewCso
-from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, MvoState
+from anabranch.model.changes import Changes, Item
+from anabranch.model.enums import CsoState, MvoState
 from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId, TypeId
-from anabranch.model.objects import Connector, Document, PendingExport, ServedMvo
+from anabranch.model.objects import Connector, Document, ServedMvo
+from anabranch.model.provisioning import Provisioned, ProvisionPack
+from anabranch.runtime.connecting import keeps_packs
 from anabranch.runtime.work import Task
 from anabranch.sync_worker.outbound_view import outbound_context
 
-# Looked up once: a member of an enumeration costs more than the rest of a comparison.
-_PROVISIONING, _PROVISIONED = CsoState.PENDING_PROVISIONING, JoinType.PROVISIONED
-_CREATE, _READY = ExportKind.CREATE, ExportState.READY
+PACKED_FROM = 100
+"""How many new objects of one type of a target a batch must have for packs of them to be worth while. Whoever looks for
+one of them has to take a pack apart, and a few rows cost nothing."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -38,6 +42,13 @@ class Way(msgspec.Struct, frozen=True):
     provisions: bool
 
 
+class _Packed(msgspec.Struct):
+    """What is to be packed: the pack without objects, and these."""
+
+    pack: ProvisionPack
+    objects: list[Provisioned]
+
+
 class Newcomers:
     """Makes what one batch provisions, with the ids it was given."""
 
@@ -46,6 +57,8 @@ class Newcomers:
         self._cso_ids = cso_ids
         self._export_ids = export_ids
         self._ways: dict[tuple[TypeId, tuple[int, ...]], Way] = {}
+        self._packed: dict[tuple[TypeId, TypeId], _Packed] = {}
+        self._keeps_packs: dict[SystemId, bool] = {}
         self._contexts: dict[tuple[TypeId, CsoState, MvoState, datetime | None], EvalContext] = {}
 
     def way(self, target: Target, accepted: tuple[int, ...]) -> Way:
@@ -96,49 +109,56 @@ class Newcomers:
     def provision(self, changes: Changes, mvo: ServedMvo, target: Target, new: Created) -> None:
         """The object is provisioned, with an anchor among what it is created with."""
         record, system, sets = target.record, target.system, new.sets
-        anchor, rule = sets[record.anchor], target.rules[0].record.key
-        cso_id = CsoId(next(self._cso_ids))
-        changes.new_csos.append(
-            NewCso(
-                id=cso_id,
-                type_id=target.type_id,
-                system_id=target.system_id,
-                partition="",
-                anchor=anchor_key(anchor, record.attributes[record.anchor])[0],
-                anchor_hash=None,
-                secondary=secondary_of(target, sets),
-                secondary_hash=None,
-                state=_PROVISIONING,
-                doc={},
-                fingerprint=None,
-                mvo_id=mvo.id,
-                join_type=_PROVISIONED,
-                join_rule=rule,
-            )
-        )
-        claimed = self._task.claimed
-        changes.exports.append(
-            PendingExport(
-                id=ExportId(next(self._export_ids)),
-                cso_id=cso_id,
-                type_id=target.type_id,
-                system_id=target.system_id,
-                mvo_id=mvo.id,
-                kind=_CREATE,
-                state=_READY,
-                rows=new.rows or (),
-                sets=sets if new.rows is None else None,
-                rule=rule,
-                staged_run=claimed.run,
-                config_version=claimed.config_version,
-                staged_now=claimed.now,
-                seen_seq=mvo.change_seq,
-            )
-        )
+        anchor = sets[record.anchor]
+        text = anchor_key(anchor, record.attributes[record.anchor])[0]
+        cso_id, export_id = CsoId(next(self._cso_ids)), ExportId(next(self._export_ids))
+        one = Provisioned(cso_id, export_id, mvo.id, mvo.change_seq, text, sets)
+        if new.rows is None and self._may_be_packed(target):
+            found = self._packed.get((target.type_id, mvo.type_id))
+            if found is None:
+                found = self._packed[target.type_id, mvo.type_id] = _Packed(self._pack_of(target, mvo), [])
+            found.objects.append(one)
+        else:
+            pack = self._pack_of(target, mvo)
+            export = export_in(pack, one)
+            if new.rows is not None:
+                export = replace(export, rows=new.rows, sets=None)
+            changes.new_csos.append(replace(cso_in(pack, one), secondary=secondary_of(target, sets)))
+            changes.exports.append(export)
         changes.item("mvo", Item(mvo.id, mvo.origin_key, "staged", detail=f"{system.key}: create"))
         changes.item("mvo", Item(mvo.id, mvo.origin_key, "provisioned", detail=f"{system.key}: {anchor}"))
         changes.count("creates_staged")
         changes.count("provisioned")
+
+    def _may_be_packed(self, target: Target) -> bool:
+        found = self._keeps_packs.get(target.system_id)
+        if found is None:
+            found = self._keeps_packs[target.system_id] = keeps_packs(self._task, target.system)
+        return found
+
+    def _pack_of(self, target: Target, mvo: ServedMvo) -> ProvisionPack:
+        """What everything has in common that is provisioned for such objects in the target."""
+        claimed = self._task.claimed
+        return ProvisionPack(
+            system_id=target.system_id,
+            type_id=target.type_id,
+            mvo_type_id=mvo.type_id,
+            rule=target.rules[0].record.key,
+            staged_run=claimed.run,
+            config_version=claimed.config_version,
+            staged_now=claimed.now,
+            objects=(),
+        )
+
+    def finish(self, changes: Changes) -> None:
+        """What was held back to be packed is in the changes: packed, or by itself where there is too little of it."""
+        for found in self._packed.values():
+            if len(found.objects) < PACKED_FROM:
+                changes.new_csos += [cso_in(found.pack, one) for one in found.objects]
+                changes.exports += [export_in(found.pack, one) for one in found.objects]
+            else:
+                changes.provision_packs += [replace(found.pack, objects=some) for some in portions(found.objects)]
+        self._packed.clear()
 
 
 def _refers_to_nothing(_: str) -> tuple[MvoId, ...]:

@@ -111,6 +111,7 @@ class Evaluator:
                 failed |= not self._serve(mvo, target, links, seen)
             self._mark(mvo, failed=failed)
             self._changes.count("outbound_evaluated")
+        self._newcomers.finish(self._changes)
         return self._changes
 
     def _mark(self, mvo: ServedMvo, *, failed: bool) -> None:

@@ -9,6 +9,7 @@ UNION ALL SELECT 'match_key', count(*) FROM match_key
 UNION ALL SELECT 'reservation', count(*) FROM reservation
 UNION ALL SELECT 'pending_export', count(*) FROM pending_export
 UNION ALL SELECT 'pe_value', count(*) FROM pe_value
+UNION ALL SELECT 'provision_pack', count(*) FROM provision_pack
 UNION ALL SELECT 'import_pack', count(*) FROM import_pack
 UNION ALL SELECT 'import_seen', count(*) FROM import_seen
 UNION ALL SELECT 'import_verdict', count(*) FROM import_verdict

@@ -7,9 +7,4 @@ SELECT e.id, e.type_id, e.kind
    AND NOT e.waiting
    AND (e.not_before IS NULL OR e.not_before <= anabranch_now())
    AND s.state <> 'obsolete'
-   AND e.staged_run IN (
-           SELECT r.id
-             FROM run r
-            WHERE r.ended_at IS NOT NULL
-               OR EXISTS (SELECT FROM run_step p
-                           WHERE p.run_id = r.id AND p.name = 'outbound' AND p.state IN ('closed', 'closed_errors')))
+   AND e.staged_run IN (@over)

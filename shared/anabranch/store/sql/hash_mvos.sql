@@ -6,7 +6,7 @@ WITH translated AS MATERIALIZED (
               LEFT JOIN mapping k ON k.id = (a.value ->> 0)::integer) AS readable
       FROM (SELECT DISTINCT provenance::text FROM mvo) AS p
 )
-SELECT json_build_array(n.key, m.state, m.doc, t.readable)::text AS line
+SELECT json_build_array(n.key, m.state, m.doc::jsonb, t.readable)::text AS line
   FROM mvo m
   JOIN mvo_name n ON n.id = m.id
   JOIN translated t ON t.provenance = m.provenance::text

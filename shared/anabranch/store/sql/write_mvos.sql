@@ -1,7 +1,7 @@
 -- Most MVOs of a batch differ in their values only; the rest of what they become is given once for all that share it.
 WITH given AS MATERIALIZED (
     SELECT u.id, u.doc, u.provenance, t.*
-      FROM unnest($1::bigint[], $2::jsonb[], $3::json[], $4::integer[]) AS u (id, doc, provenance, shared)
+      FROM unnest($1::bigint[], $2::json[], $3::json[], $4::integer[]) AS u (id, doc, provenance, shared)
       JOIN unnest($5::text[], $6::timestamptz[], $7::jsonb[], $8::boolean[], $9::boolean[], $10::bigint[],
                   $11::integer[], $12::timestamptz[], $13::boolean[]) WITH ORDINALITY
            AS t (state, delete_after, deletion, evaluated, outbound_due, outbound_stamp, outbound_version,

@@ -1,0 +1,1 @@
+DELETE FROM provision_pack WHERE id = ANY($1::bigint[])
