@@ -286,18 +286,18 @@ async def test_runs_of_two_systems_take_turns_in_order_of_start(store: Store) ->
     await plan(store, await take(store, SYNC), 0)
     second = await start(store, "crm-sync")
     await plan(store, await take(store, SYNC), 0)
-    assert (await close(store, first, 1)).next_step == "teardown"
+    assert (await close(store, first, 1)).next_step == "unpack"
     assert (await close(store, second, 1)).next_step is None
     assert (await store.sweep(LEASE)).steps_due == ((second, 1),)
     assert (await close(store, second, 1)).next_step is None
     await run_through(store, first, RunKind.DELTA_SYNC, SYNC, first=2)
-    assert (await close(store, second, 1)).next_step == "teardown"
+    assert (await close(store, second, 1)).next_step == "unpack"
 
 
 @pytest.mark.behaviour("FLT-15")
 async def test_a_hold_gives_the_turn_up_and_waits_again_after_its_release(keeper: FleetKeeper, store: Store) -> None:
     first = await start(store, "hr-sync")
-    for ordinal in range(1, 7):
+    for ordinal in range(1, 8):
         await pass_step(store, first, ordinal, SYNC)
     second = await start(store, "crm-sync")
     await keeper.list_guard_ops(first, "metaverse_deletions", "delete", "person", 50)
@@ -305,11 +305,11 @@ async def test_a_hold_gives_the_turn_up_and_waits_again_after_its_release(keeper
     other = await take(store, SYNC)
     held, other = (held, other) if held.run == first else (other, held)
     await plan(store, held, 0)
-    assert (await close(store, first, 7)).held
+    assert (await close(store, first, 8)).held
     await plan(store, other, 0)
-    assert (await close(store, second, 1)).next_step == "teardown"
+    assert (await close(store, second, 1)).next_step == "unpack"
     await store.release_hold(first, "operator")
-    assert (await close(store, first, 7)).next_step is None
+    assert (await close(store, first, 8)).next_step is None
 
 
 # --- configuration

@@ -311,10 +311,10 @@ async def test_a_plan_that_fails_five_times_is_dead_and_fails_the_run(keeper: Fl
 @pytest.mark.behaviour("FLT-9")
 async def test_batches_of_an_ordered_step_go_one_by_one(keeper: FleetKeeper, store: Store) -> None:
     run = await start(store, "hr-sync")
-    for ordinal in (1, 2, 3):
+    for ordinal in range(1, ordinal_of(RunKind.DELTA_SYNC, "match.settle")):
         await pass_step(store, run, ordinal, SYNC)
     await plan(store, await take(store, SYNC), 3)
-    assert await keeper.states(run) == {"done": 4, "ready": 1, "blocked": 2}
+    assert await keeper.states(run) == {"done": 5, "ready": 1, "blocked": 2}
     await end(store, await take(store, SYNC))
     assert await keeper.states(run) == {"done": 5, "ready": 1, "blocked": 1}
 
@@ -322,7 +322,7 @@ async def test_batches_of_an_ordered_step_go_one_by_one(keeper: FleetKeeper, sto
 @pytest.mark.behaviour("FLT-9", "FLT-10")
 async def test_children_take_the_place_of_their_parent_in_an_ordered_step(store: Store) -> None:
     run = await start(store, "hr-sync")
-    for ordinal in (1, 2, 3):
+    for ordinal in range(1, ordinal_of(RunKind.DELTA_SYNC, "match.settle")):
         await pass_step(store, run, ordinal, SYNC)
     await plan(store, await take(store, SYNC), 2)
     parent = await take(store, SYNC)

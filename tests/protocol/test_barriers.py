@@ -33,9 +33,9 @@ SEALING = a_plan(state=DONE, seals=True)
 
 def test_a_step_opens_with_one_ready_plan_batch() -> None:
     step, plan = barriers.open_step(
-        RunId(1), RunKind.DELTA_SYNC, 3, now=NOW, step_span="s", plan_id=BatchId(9), plan_span="p", system=SystemId(2)
+        RunId(1), RunKind.DELTA_SYNC, 4, now=NOW, step_span="s", plan_id=BatchId(9), plan_span="p", system=SystemId(2)
     )
-    assert (step.state, step.name, step.ordinal) == (StepState.OPEN, "match.propose", 3)
+    assert (step.state, step.name, step.ordinal) == (StepState.OPEN, "match.propose", 4)
     assert (plan.role, plan.state, plan.worker_kind, plan.system) == ("plan", BatchState.READY, "sync", 2)
 
 
@@ -115,4 +115,4 @@ def test_the_steps_of_a_kind_follow_one_another_to_the_last(kind: RunKind) -> No
 def test_the_gates_are_the_steps_the_law_names() -> None:
     gates = {step.name for steps in STEPS.values() for step in steps if step.gate}
     named = {s.name for steps in STEPS.values() for s in steps if s.name.endswith((".count", ".propose", "assess"))}
-    assert gates == named | {"import", "match.settle", "reserve.settle"}
+    assert gates == named | {"import", "unpack", "match.settle", "reserve.settle"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -47,6 +48,20 @@ async def any_world(address: str | None, tmp_path: Path) -> AsyncIterator[World]
     if address is None:
         yield memory_world(tmp_path)
         return
+    async with world_over(address, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def postgres_world(clocked_database: str, tmp_path: Path) -> AsyncIterator[World]:
+    """A world over a database of this test's own."""
+    async with world_over(clocked_database, tmp_path) as world:
+        yield world
+
+
+@asynccontextmanager
+async def world_over(address: str, place: Path) -> AsyncIterator[World]:
+    """A world over a database, whose clock a test moves."""
     connection = await asyncpg.connect(address)
     store = await PostgresStore.open(address, WorkerId("tester"))
 
@@ -54,7 +69,7 @@ async def any_world(address: str | None, tmp_path: Path) -> AsyncIterator[World]
         await connection.execute("UPDATE test_clock SET ahead = ahead + $1", much)
 
     try:
-        yield World(tmp_path, store, PostgresView(store, connection), advance)
+        yield World(place, store, PostgresView(store, connection), advance)
     finally:
         await store.close()
         await connection.close()

@@ -226,3 +226,28 @@ def with_crm(plan: Plan, place: Path) -> Plan:
     plan["run-profiles"]["crm-sync"] = {"kind": "delta-sync", "system": "crm"}
     plan["executions"]["cycle"]["groups"][0:2] = [["import", "crm-import"], ["sync"], ["crm-sync"]]
     return plan
+
+
+def with_phonebook(plan: Plan, place: Path) -> Plan:
+    """HR's people without managers, and a second target: a CSV file in which nothing refers to anything. The directory
+    gets nobody."""
+    plan["systems"]["phonebook"] = {
+        "connector": "csv",
+        "options": {"directory": str(place / "phonebook")},
+        "object-types": {
+            "entry": {
+                "source": {"file": "entries.csv"},
+                "anchor": "id",
+                "attributes": {"id": text(**{"case-sensitive": False}), "name": text(), "phone": text()},
+            }
+        },
+    }
+    del plan["rules"]["hr-person"]["mappings"]["manager"], plan["rules"]["account"], plan["rules"]["group"]
+    plan["rules"]["entry"] = outbound(
+        "phonebook",
+        "entry",
+        mappings={"id": flow("id", "number"), "name": flow("name"), "phone": flow("phone")},
+    )
+    plan["run-profiles"]["export"]["system"] = "phonebook"
+    plan["run-profiles"]["confirm"]["system"] = "phonebook"
+    return plan

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anabranch.model.changes import Item
-from anabranch.model.identity import TypeId
-from anabranch.model.objects import Cso, Mvo
+from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId, TypeId
+from anabranch.model.objects import Cso, Document, Mvo
 from anabranch.store.faults import translated
 from anabranch.store.items import unpack_items
 from anabranch.store.pool import one_row
+from anabranch.store.reading import PgReader
 from anabranch.store.reading_rows import cso_of, mvo_of
 from anabranch.store.sql_files import sql
 
@@ -47,6 +48,19 @@ class ObjectError(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     rule: str | None
     message: str
+
+
+class PackedObject(msgspec.Struct, frozen=True):
+    """A new object of a target that stands in a pack: it is to be created there with what `sets` says."""
+
+    system_id: SystemId
+    type_id: TypeId
+    rule: str
+    cso: CsoId
+    export: ExportId
+    mvo: MvoId
+    anchor: str
+    sets: Document
 
 
 class LeasedBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +93,24 @@ class Inspection:
         """Objects of a connector space by their anchor or secondary identifier as stored."""
         with translated("look for the object"):
             return [cso_of(row) for row in await self._connection.fetch(sql("find_csos_by_text"), type_id, identifier)]
+
+    async def packed(self, type_id: TypeId, anchor: str) -> list[PackedObject]:
+        """Objects of a target that still stand in packs, by their anchor."""
+        return [one for one in await self._packed("find_packs_over_anchor", type_id, anchor) if one.anchor == anchor]
+
+    async def packed_for(self, mvo: Mvo) -> list[PackedObject]:
+        """What the metaverse object has in targets and still stands in packs."""
+        return [one for one in await self._packed("find_packs_over_mvo", mvo.type_id, mvo.id) if one.mvo == mvo.id]
+
+    async def _packed(self, name: str, type_id: TypeId, value: int | str) -> list[PackedObject]:
+        with translated("look for the object"):
+            rows = await self._connection.fetch(sql(name), type_id, value)
+            packs = await PgReader(self._connection).provision_packs([row["id"] for row in rows])
+        return [
+            PackedObject(pack.system_id, pack.type_id, pack.rule, one.cso, one.export, one.mvo, one.anchor, one.sets)
+            for pack in packs
+            for one in pack.objects
+        ]
 
     async def mvo_names(self, ids: Iterable[int]) -> dict[int, str]:
         """Number to `type/origin key`."""

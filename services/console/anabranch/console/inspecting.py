@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from anabranch.model.configuration import Attribute
+from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, RowOp, RowState
 from anabranch.model.identity import TypeId
 from anabranch.model.objects import Cso, Mvo, PendingExport, PendingRow
 from anabranch.model.registry import Revision
-from anabranch.store.inspection import Inspection
+from anabranch.store.inspection import Inspection, PackedObject
 from anabranch.store.reading import PgReader
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ async def pictures_of_csos(
 ) -> list[ObjectPicture]:
     """The objects of a connector space with that anchor or secondary identifier."""
     surroundings = _Surroundings(connection, revision)
-    return [await surroundings.of_cso(cso) for cso in await surroundings.inspection.csos(type_id, identifier)]
+    found = [await surroundings.of_cso(cso) for cso in await surroundings.inspection.csos(type_id, identifier)]
+    packed = await surroundings.inspection.packed(type_id, identifier)
+    return found + [await surroundings.of_packed(one) for one in packed]
 
 
 async def pictures_of_mvos(
@@ -62,6 +65,7 @@ class _Surroundings:
         self.inspection = Inspection(connection)
         self._reader = PgReader(connection)
         registry, configuration = revision.registry, revision.configuration
+        self._type_names = {number: f"{system}/{key}" for (system, key), number in registry.object_types.items()}
         self._mappings = {number: key for key, number in registry.mappings.items()}
         self._cso_attributes: dict[TypeId, Mapping[str, Attribute]] = {}
         for (system, key), number in registry.object_types.items():
@@ -102,8 +106,41 @@ class _Surroundings:
             errors=await self._errors([("cso", cso.id)]),
         )
 
+    async def of_packed(self, one: PackedObject) -> ObjectPicture:
+        mvo_names = await self.inspection.mvo_names([one.mvo])
+        join = {"object": f"mv/{mvo_names.get(one.mvo)}", "join": JoinType.PROVISIONED.value, "rule": one.rule}
+        return ObjectPicture(
+            name=self._packed_name(one),
+            state=CsoState.PENDING_PROVISIONING.value,
+            facts={"secondary": None, "partition": None, "due": None},
+            values=[],
+            references=[],
+            joins=[join],
+            exports=[self._packed_export(one)],
+            history=await self._history([("cso", one.cso, self._cso_attributes.get(one.type_id, {}))]),
+            errors=await self._errors([("cso", one.cso)]),
+        )
+
+    def _packed_name(self, one: PackedObject) -> str:
+        return f"{self._type_names.get(one.type_id, one.type_id)}/{one.anchor}"
+
+    def _packed_export(self, one: PackedObject) -> Row:
+        attributes = self._cso_attributes.get(one.type_id, {})
+        changes = [
+            f"{RowOp.SET.value} {name}={_shown(attributes, name, one.sets[name])} ({RowState.STAGED.value})"
+            for name in sorted(one.sets)
+        ]
+        return {
+            "object": self._packed_name(one),
+            "kind": ExportKind.CREATE.value,
+            "state": ExportState.READY.value,
+            "changes": changes,
+            "failure": None,
+        }
+
     async def of_mvo(self, mvo: Mvo) -> ObjectPicture:
         links = await self._reader.links([mvo.id])
+        packed = await self.inspection.packed_for(mvo)
         refs = await self._reader.mvo_refs([mvo.id])
         names = await self.inspection.mvo_names([mvo.id, *(ref.target_mvo_id for ref in refs)])
         cso_names = await self.inspection.cso_names([link.id for link in links])
@@ -137,8 +174,17 @@ class _Surroundings:
                     "rule": link.join_rule,
                 }
                 for link in links
+            ]
+            + [
+                {
+                    "object": self._packed_name(one),
+                    "state": CsoState.PENDING_PROVISIONING.value,
+                    "join": JoinType.PROVISIONED.value,
+                    "rule": one.rule,
+                }
+                for one in packed
             ],
-            exports=await self._exports(links, cso_names),
+            exports=await self._exports(links, cso_names) + [self._packed_export(one) for one in packed],
             history=await self._history(
                 [("mvo", mvo.id, attributes)]
                 + [("cso", link.id, self._cso_attributes.get(link.type_id, {})) for link in links]

@@ -16,6 +16,8 @@ from anabranch.runtime.connecting import connector_of, keeps_packs
 from anabranch.runtime.unpacking import batches_over
 from anabranch.runtime.work import Task, plan, system_id
 
+_LOST = b"lost"
+"""Noted where the file is to be written although there is nothing to export."""
 BATCH = 100
 """Pending exports of one batch of a target that is written object by object."""
 
@@ -36,8 +38,9 @@ async def assess(task: Task) -> None:
     whole_file = connector_of(task).capabilities.whole_file
     async with task.store.unit(task.claimed) as unit:
         count = await unit.list_executable_exports(system_id(task))
-        if whole_file and (count or await _is_lost(task)):
-            await unit.persist(Changes(proposal_packs=[ProposalPack(WHOLE_FILE, b"", b"")]))
+        lost = whole_file and not count and await _is_lost(task)
+        if whole_file and (count or lost):
+            await unit.persist(Changes(proposal_packs=[ProposalPack(WHOLE_FILE, _LOST if lost else b"", b"")]))
         await unit.seal()
         await unit.done({"selected": count} if count else {})
     task.hold.sealed_with = 1
@@ -62,7 +65,8 @@ async def plan_export(task: Task) -> None:
         async with task.store.reader() as reader:
             count = await reader.count_listed(task.claimed.run, GuardPoint.EXPORT_WRITES)
             noted = await reader.proposal_packs(task.claimed.run, WHOLE_FILE)
-        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if noted else [])
+        lost = any(pack.objects == _LOST for _, pack in noted)
+        await plan(task, [NewBatch(n=1, payload={"whole_file": True}, total=count)] if count or lost else [])
         return
     await _plan_ranges(task, {ExportKind.CREATE.value, ExportKind.UPDATE.value})
 

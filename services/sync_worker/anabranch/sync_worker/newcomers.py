@@ -28,9 +28,9 @@ from anabranch.runtime.connecting import keeps_packs
 from anabranch.runtime.work import Task
 from anabranch.sync_worker.outbound_view import outbound_context
 
-PACKED_FROM = 100
-"""How many new objects of one type of a target a batch must have for packs of them to be worth while. Whoever looks for
-one of them has to take a pack apart, and a few rows cost nothing."""
+PARTS = 50
+"""New objects of one type of a target are packed from this fraction of a batch on. Whoever looks for one of them has to
+take a pack apart, and a few rows cost nothing."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -152,8 +152,9 @@ class Newcomers:
 
     def finish(self, changes: Changes) -> None:
         """What was held back to be packed is in the changes: packed, or by itself where there is too little of it."""
+        least = self._task.claimed.batch_size // PARTS
         for found in self._packed.values():
-            if len(found.objects) < PACKED_FROM:
+            if len(found.objects) < least:
                 changes.new_csos += [cso_in(found.pack, one) for one in found.objects]
                 changes.exports += [export_in(found.pack, one) for one in found.objects]
             else:
