@@ -125,7 +125,7 @@ def _take_plain(
         if len(values) < len(plain):
             left.extend(attr for attr, at, _ in plain if offers[at] is None)
         new_doc = {attr: value for attr, _, value, _ in values}
-        entries = _first_entries(stratum, run)
+        entries = first_entries(stratum, run)
         if len(values) < len(plain):
             entries = {attr: entries[attr] for attr in new_doc}
         return left, new_doc, entries, values
@@ -133,7 +133,7 @@ def _take_plain(
 
 
 @lru_cache(maxsize=64)
-def _first_entries(stratum: Stratum, run: RunId) -> Provenance:
+def first_entries(stratum: Stratum, run: RunId) -> Provenance:
     """The provenance of a new object whose values all came; shared by those it is true of, and never changed."""
     return {attr: [mapping, run] for attr, _, mapping in stratum.plain}
 

@@ -260,8 +260,8 @@ def write_values(
     changes.match_keys.extend(key_changes_of(task, loaded, mvo, outcome) if keys is None else keys)
     if outcome.values:
         hidden = side.sensitive
-        shown = tuple(_shown(hidden, value) for value in outcome.values) if hidden else outcome.values
-        changes.item("mvo", Item(mvo.id, mvo.origin_key, "flowed", shown))
+        told = tuple(shown(hidden, value) for value in outcome.values) if hidden else outcome.values
+        changes.item("mvo", Item(mvo.id, mvo.origin_key, "flowed", told))
 
 
 def _write_link(
@@ -322,7 +322,7 @@ def _tell_failures(changes: Changes, cso: Cso, inbound: InboundType, failures: S
         )
 
 
-def _shown(
+def shown(
     hidden: frozenset[str], value: tuple[str, object, object, int | None]
 ) -> tuple[str, object, object, int | None]:
     """A value change as history keeps it; of a sensitive attribute only that it changed (AUD-13)."""

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from anabranch.engine.compiled import InboundType, Target
 from anabranch.engine.deletion import join_cancels
 from anabranch.engine.flow import Evaluation
-from anabranch.engine.joining import Search, candidates, find_partner, projection_rule
+from anabranch.engine.joining import Partner, Search, candidates, find_partner, projection_rule
 from anabranch.engine.keys import key_hash
 from anabranch.model.changes import Changes, Item, KeyChange, NewMvo, ProposalPack
 from anabranch.model.enums import CsoState, JoinType, MvoState
@@ -47,6 +47,7 @@ from anabranch.sync_worker.flowing import (
 )
 from anabranch.sync_worker.hinting import partners_of, tell_cache
 from anabranch.sync_worker.newcomers import Newcomers
+from anabranch.sync_worker.projecting import StraightWay, is_straight
 from anabranch.sync_worker.proposing import (
     APART,
     MATCH,
@@ -215,23 +216,53 @@ class _Settler:
         self._at_once: dict[tuple[TypeId, TypeId], bool] = {}
         self._changes = Changes()
         self._newcomers = Newcomers(task, iter(found.cso_ids), iter(found.export_ids))
+        self._straight: dict[tuple[TypeId, tuple[int, ...]], StraightWay | None] = {}
 
     def settle(self) -> Changes:
         """What the batch writes."""
         for seeker in self._found.seekers:
+            if self._goes_straight(seeker):
+                continue
             if seeker.fault is not None:
                 self._changes.expect_csos[seeker.cso.id] = (seeker.cso.change_seq, seeker.cso.link_version)
                 fail_object(self._changes, seeker.cso, *seeker.fault)
             else:
                 self._settle(seeker)
+        for way in self._straight.values():
+            if way is not None:
+                way.finish(self._changes)
         self._newcomers.finish(self._changes)
         return self._changes
+
+    def _goes_straight(self, seeker: Seeker) -> bool:
+        """True, and it is done, for a newcomer that nothing is special about."""
+        cso = seeker.cso
+        key = (cso.type_id, seeker.accepted)
+        way = self._straight[key] if key in self._straight else self._straight.setdefault(key, self._way(*key))
+        if way is None or cso.released or seeker.fault is not None or self._partner(seeker).candidates:
+            return False
+        mvo_id = way.take(self._changes, cso, seeker.cs)
+        if mvo_id is not None:
+            self._taken[mvo_id] = cso.id
+        return mvo_id is not None
+
+    def _way(self, type_id: TypeId, accepted: tuple[int, ...]) -> StraightWay | None:
+        inbound = self._task.compiled.inbound[type_id]
+        project = projection_rule(inbound, accepted)
+        if project is None or self._contested or not is_straight(self._task, inbound, project):
+            return None
+        if not self._is_served_at_once(type_id, inbound.rules[project].mvo_type):
+            return None
+        return StraightWay(self._task, inbound, accepted, project, self._ids, self._newcomers)
+
+    def _partner(self, seeker: Seeker) -> Partner:
+        return find_partner(seeker.searches if self._hits else (), self._candidates)
 
     def _settle(self, seeker: Seeker) -> None:
         cso = seeker.cso
         self._changes.expect_csos[cso.id] = (cso.change_seq, cso.link_version)
         inbound = self._task.compiled.inbound[cso.type_id]
-        partner = find_partner(seeker.searches if self._hits else (), self._candidates)
+        partner = self._partner(seeker)
         project = projection_rule(inbound, seeker.accepted)
         if len(partner.candidates) > 1:
             names = ", ".join(self._name(one) for one in partner.candidates)

@@ -18,7 +18,6 @@ from anabranch.engine.creating import Columns, Created, columns_of, created
 from anabranch.engine.expressions import EvalContext
 from anabranch.engine.packing import cso_in, export_in, portions
 from anabranch.engine.scope import ScopeProblem
-from anabranch.engine.values import anchor_key
 from anabranch.model.changes import Changes, Item
 from anabranch.model.enums import CsoState, MvoState
 from anabranch.model.identity import CsoId, ExportId, MvoId, SystemId, TypeId
@@ -42,11 +41,16 @@ class Way(msgspec.Struct, frozen=True):
     provisions: bool
 
 
-class _Packed(msgspec.Struct):
-    """What is to be packed: the pack without objects, and these."""
+class _Place(msgspec.Struct):
+    """What everything has in common that a batch provisions for one metaverse type in one type of a target: a pack
+    without objects, whether they stay packed, and what history says of them. `packed` are those that do."""
 
     pack: ProvisionPack
-    objects: list[Provisioned]
+    keeps_packs: bool
+    created: str
+    named: str
+    packed: list[Provisioned]
+    provisioned: int = 0
 
 
 class Newcomers:
@@ -57,8 +61,7 @@ class Newcomers:
         self._cso_ids = cso_ids
         self._export_ids = export_ids
         self._ways: dict[tuple[TypeId, tuple[int, ...]], Way] = {}
-        self._packed: dict[tuple[TypeId, TypeId], _Packed] = {}
-        self._keeps_packs: dict[SystemId, bool] = {}
+        self._places: dict[tuple[TypeId, TypeId], _Place] = {}
         self._contexts: dict[tuple[TypeId, CsoState, MvoState, datetime | None], EvalContext] = {}
 
     def way(self, target: Target, accepted: tuple[int, ...]) -> Way:
@@ -71,7 +74,8 @@ class Newcomers:
             found = self._ways[key] = Way(frozenset(enabled), columns_of(target, enabled), provisions)
         return found
 
-    def _context(self, mvo: ServedMvo, link: Connector) -> EvalContext:
+    def context(self, mvo: ServedMvo, link: Connector) -> EvalContext:
+        """What outbound expressions see of a metaverse object that is about to be made of one CSO, besides values."""
         key = (link.type_id, link.state, mvo.state, mvo.delete_after)
         found = self._contexts.get(key)
         if found is None:
@@ -81,7 +85,7 @@ class Newcomers:
     def serve_new(self, changes: Changes, mvo: ServedMvo, link: Connector) -> bool:
         """All targets of a metaverse object that is about to be made of one CSO get what they lack; False, and nothing
         is changed, where an evaluation fails. It is told when that is made again."""
-        seen = self._context(mvo, link)
+        seen = self.context(mvo, link)
         found: list[tuple[Target, Created]] = []
         given: set[SystemId] = set()
         for target in self._task.compiled.metaverse[mvo.type_id].targets:
@@ -108,58 +112,52 @@ class Newcomers:
 
     def provision(self, changes: Changes, mvo: ServedMvo, target: Target, new: Created) -> None:
         """The object is provisioned, with an anchor among what it is created with."""
-        record, system, sets = target.record, target.system, new.sets
-        anchor = sets[record.anchor]
-        text = anchor_key(anchor, record.attributes[record.anchor])[0]
+        place = self._places.get((target.type_id, mvo.type_id))
+        if place is None:
+            place = self._places[target.type_id, mvo.type_id] = self._place_of(target, mvo.type_id)
+        anchor = str(new.sets[target.record.anchor])
         cso_id, export_id = CsoId(next(self._cso_ids)), ExportId(next(self._export_ids))
-        one = Provisioned(cso_id, export_id, mvo.id, mvo.change_seq, text, sets)
-        if new.rows is None and self._may_be_packed(target):
-            found = self._packed.get((target.type_id, mvo.type_id))
-            if found is None:
-                found = self._packed[target.type_id, mvo.type_id] = _Packed(self._pack_of(target, mvo), [])
-            found.objects.append(one)
+        one = Provisioned(cso_id, export_id, mvo.id, mvo.change_seq, anchor, new.sets)
+        if new.rows is None and place.keeps_packs:
+            place.packed.append(one)
         else:
-            pack = self._pack_of(target, mvo)
-            export = export_in(pack, one)
+            export = export_in(place.pack, one)
             if new.rows is not None:
                 export = replace(export, rows=new.rows, sets=None)
-            changes.new_csos.append(replace(cso_in(pack, one), secondary=secondary_of(target, sets)))
+            changes.new_csos.append(replace(cso_in(place.pack, one), secondary=secondary_of(target, new.sets)))
             changes.exports.append(export)
-        changes.item("mvo", Item(mvo.id, mvo.origin_key, "staged", detail=f"{system.key}: create"))
-        changes.item("mvo", Item(mvo.id, mvo.origin_key, "provisioned", detail=f"{system.key}: {anchor}"))
-        changes.count("creates_staged")
-        changes.count("provisioned")
+        changes.item("mvo", Item(mvo.id, mvo.origin_key, "staged", (), place.created))
+        changes.item("mvo", Item(mvo.id, mvo.origin_key, "provisioned", (), place.named + anchor))
+        place.provisioned += 1
 
-    def _may_be_packed(self, target: Target) -> bool:
-        found = self._keeps_packs.get(target.system_id)
-        if found is None:
-            found = self._keeps_packs[target.system_id] = keeps_packs(self._task, target.system)
-        return found
-
-    def _pack_of(self, target: Target, mvo: ServedMvo) -> ProvisionPack:
-        """What everything has in common that is provisioned for such objects in the target."""
+    def _place_of(self, target: Target, mvo_type: TypeId) -> _Place:
         claimed = self._task.claimed
-        return ProvisionPack(
+        pack = ProvisionPack(
             system_id=target.system_id,
             type_id=target.type_id,
-            mvo_type_id=mvo.type_id,
+            mvo_type_id=mvo_type,
             rule=target.rules[0].record.key,
             staged_run=claimed.run,
             config_version=claimed.config_version,
             staged_now=claimed.now,
             objects=(),
         )
+        key = target.system.key
+        return _Place(pack, keeps_packs(self._task, target.system), f"{key}: create", f"{key}: ", [])
 
     def finish(self, changes: Changes) -> None:
-        """What was held back to be packed is in the changes: packed, or by itself where there is too little of it."""
+        """What was held back to be packed is in the changes: packed, or by itself where there is too little of it; and
+        everything provisioned is counted."""
         least = self._task.claimed.batch_size // PARTS
-        for found in self._packed.values():
-            if len(found.objects) < least:
-                changes.new_csos += [cso_in(found.pack, one) for one in found.objects]
-                changes.exports += [export_in(found.pack, one) for one in found.objects]
+        for place in self._places.values():
+            changes.count("creates_staged", place.provisioned)
+            changes.count("provisioned", place.provisioned)
+            if len(place.packed) < least:
+                changes.new_csos += [cso_in(place.pack, one) for one in place.packed]
+                changes.exports += [export_in(place.pack, one) for one in place.packed]
             else:
-                changes.provision_packs += [replace(found.pack, objects=some) for some in portions(found.objects)]
-        self._packed.clear()
+                changes.provision_packs += [replace(place.pack, objects=some) for some in portions(place.packed)]
+        self._places.clear()
 
 
 def _refers_to_nothing(_: str) -> tuple[MvoId, ...]:
