@@ -22,6 +22,30 @@ async def test_bytes_depend_on_the_objects_alone(tmp_path: Path) -> None:
     assert (tmp_path / "people.csv").read_bytes() == b'id,name,tags\n1,Ann,a;b\n2,"Bo, ""b""",\n'
 
 
+@pytest.mark.behaviour("EXP-25", "EXP-35")
+async def test_single_texts_are_written_as_lists_of_one_are(tmp_path: Path) -> None:
+    texts = [
+        {"id": "1", "name": "Ann"}, {"id": "2", "name": 'Bo, "b"'}, {"id": "3", "name": ""}, {"id": " ", "name": "Eve"},
+        {"id": "5"}, {"id": "6", "name": "日"}, {"id": "7", "name": "a\0b"}, {"name": "Kim"}, {"id": "9", "name": "é"},
+    ]  # fmt: skip
+    person = an_object_type("person", "id", {"file": "people.csv"}, "id", "name")
+    written = []
+    for place, form in ((tmp_path / "lists", False), (tmp_path / "texts", True)):
+        place.mkdir()
+        connector = connect(a_csv_system(person, encoding="latin-1"), place)
+        objects = [
+            TargetObject(object_type="person", anchor=str(n), values={}, texts=one)
+            if form
+            else TargetObject(object_type="person", anchor=str(n), values={name: [one[name]] for name in one})
+            for n, one in enumerate(texts, start=1)
+        ]
+        refused = [connector.refusal(one) for one in objects]
+        receipt = await connector.replace(stream(objects), "c1", 1)
+        written.append((refused, receipt.rejected, (place / "people.csv").read_bytes()))
+    assert written[0] == written[1]
+    assert [one.anchor for one in written[0][1]] == ["4", "6", "7"]
+
+
 @pytest.mark.behaviour("EXP-25")
 async def test_the_same_objects_leave_file_and_time_untouched(tmp_path: Path) -> None:
     connector = connect(a_csv_system(), tmp_path)

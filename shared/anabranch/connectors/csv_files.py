@@ -68,6 +68,7 @@ class CsvConnector:
             write_guarantee=WriteGuarantee.IDEMPOTENT,
             self_confirming=True,
             whole_file=True,
+            texts=True,
         )
 
     @classmethod

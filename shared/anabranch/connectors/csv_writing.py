@@ -57,35 +57,46 @@ class CsvFormatter:
             if isinstance(cells, Rejection):
                 return cells
             line = self._line(cells)
-        try:
-            line.encode(self._options.encoding)
-        except UnicodeEncodeError as error:
-            return self._refuse(wanted, f"{line[error.start]!r} does not exist in {self._options.encoding}")
+        if not line.isascii():
+            try:
+                line.encode(self._options.encoding)
+            except UnicodeEncodeError as error:
+                return self._refuse(wanted, f"{line[error.start]!r} does not exist in {self._options.encoding}")
         return line
 
     def _plain_line(self, wanted: TargetObject) -> str | None:
         """The line of an object of which nothing has to be quoted, merged or refused; None where that is not sure."""
         if not self._is_simple:
             return None
-        get = wanted.values.get
-        several = [get(name, _EMPTY) for name in self._names]
-        if sum(map(len, several)) != len(several):
-            return None
-        try:
-            cells = [raws[0] for raws in several]
-            together = "".join(cells)  # type: ignore[arg-type]
-        except (IndexError, TypeError):  # an attribute without a value beside one with two; bytes
-            return None
+        if wanted.texts is not None:
+            get = wanted.texts.get
+            cells = [get(name, "") for name in self._names]
+        else:
+            found = self._single_texts(wanted)
+            if found is None:
+                return None
+            cells = found
         if not cells[self._anchor_at].strip():
             return None
+        together = "".join(cells)
         if len(together) > self._options.max_field_size or self._needs_care(together) is not None:
             return None
-        return self._options.delimiter.join(cells) + self._options.line_end  # type: ignore[arg-type]
+        return self._options.delimiter.join(cells) + self._options.line_end
+
+    def _single_texts(self, wanted: TargetObject) -> list[str] | None:
+        """One text for each column; None where some value is no text, or not the only one."""
+        get = wanted.values.get
+        several = [get(name, _EMPTY) for name in self._names]
+        if sum(map(len, several)) != len(several) or not all(several):
+            return None
+        cells = [raws[0] for raws in several]
+        return cells if all(type(cell) is str for cell in cells) else None  # type: ignore[return-value]
 
     def _cells(self, wanted: TargetObject) -> list[str] | Rejection:
         cells = []
+        values = wanted.values if wanted.texts is None else {name: [text] for name, text in wanted.texts.items()}
         for column in self._columns:
-            raws: Sequence[RawValue] = wanted.values.get(column.name, ())
+            raws: Sequence[RawValue] = values.get(column.name, ())
             if column.name == self._record.anchor and not raws:
                 raws = (wanted.anchor,)
             texts = [raw if isinstance(raw, str) else base64.b64encode(raw).decode("ascii") for raw in raws]

@@ -63,7 +63,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     `full` and `delta`: it reads everything, or changes since a watermark. `resumable`: another worker goes on from a
     page's token. `partitions`: there may be more than one. `self_confirming`: a write that succeeded needs no import to
     be believed (EXP-29). `whole_file`: written by `replace`; `journal`: by `apply`, as a record of changes that is not
-    read back. `hierarchy`: containers go before their contents (EXP-16). `max_batch`: most changes of one `apply`.
+    read back. `texts`: an object to be written whole may come with `TargetObject.texts`. `hierarchy`: containers go
+    before their contents (EXP-16). `max_batch`: most changes of one `apply`.
     """
 
     full: bool = True
@@ -73,6 +74,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     write_guarantee: WriteGuarantee = WriteGuarantee.IDEMPOTENT
     self_confirming: bool = False
     whole_file: bool = False
+    texts: bool = False
     journal: bool = False
     hierarchy: bool = False
     max_batch: int = 5000
@@ -198,12 +200,17 @@ class DiscoveredType(msgspec.Struct, frozen=True):
 
 
 class TargetObject(msgspec.Struct, frozen=True, kw_only=True):
-    """One object as the target shall hold it, whole. `identifier` is its name in the target, such as a DN."""
+    """One object as the target shall hold it, whole. `identifier` is its name in the target, such as a DN.
+
+    To a connector that asks for it (`Capabilities.texts`), an object of which each attribute has one value that is text
+    comes with these in `texts`, and `values` is empty.
+    """
 
     object_type: str
     anchor: str
     values: dict[str, list[RawValue]]
     identifier: str | None = None
+    texts: dict[str, str] | None = None
 
 
 class ChangeRow(msgspec.Struct, frozen=True):

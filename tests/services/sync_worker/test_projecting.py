@@ -40,11 +40,11 @@ def numbers_are_computed_for_the_book(plan: dict[str, Any]) -> None:
 
 
 def an_asserted_null(plan: dict[str, Any]) -> None:
-    plan["rules"]["hr-person"]["mappings"]["dept"] = flow("dept", **{"null-is-value": True})
+    plan["rules"]["hr-person"]["mappings"]["dept"]["null-is-value"] = True
 
 
 def the_name_is_missing(plan: dict[str, Any]) -> None:
-    plan["rules"]["hr-person"]["mappings"]["name"] = flow("name", **{"when-missing": "fail-object"})
+    plan["rules"]["hr-person"]["mappings"]["name"]["when-missing"] = "fail-object"
 
 
 def the_anchor_is_missing(plan: dict[str, Any]) -> None:

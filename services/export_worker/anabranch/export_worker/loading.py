@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -60,7 +60,17 @@ def raw_values(stored: object) -> list[RawValue]:
     return [raw_value(one) for one in (stored if isinstance(stored, list) else [stored])]
 
 
-def raw_value(value: object) -> RawValue:
+def single_texts(doc: Mapping[str, object]) -> dict[str, str] | None:
+    """The values as texts, where each attribute has one; None where some has several."""
+    kinds = set(map(type, doc.values()))
+    if list in kinds:
+        return None
+    if kinds <= {str}:
+        return doc  # type: ignore[return-value]
+    return {name: value if type(value) is str else raw_value(value) for name, value in doc.items()}
+
+
+def raw_value(value: object) -> str:
     """A stored value as connectors take it: text; a boolean as `true` or `false`; binary stays base64."""
     if isinstance(value, bool):
         return "true" if value else "false"

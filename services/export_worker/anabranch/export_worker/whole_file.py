@@ -17,7 +17,7 @@ from anabranch.engine.exporting import apply_rows
 from anabranch.engine.values import anchor_key
 from anabranch.export_worker.file_results import Written
 from anabranch.export_worker.identifiers import Identifiers, identifier_in
-from anabranch.export_worker.loading import Counted, raw_values
+from anabranch.export_worker.loading import Counted, raw_values, single_texts
 from anabranch.export_worker.names import Names
 from anabranch.export_worker.packed import Page, in_order, merged
 from anabranch.export_worker.results import reference_deltas, resolvable
@@ -248,19 +248,19 @@ class _Writer:
         elif carries:
             sent = resolvable(picture.rows, self._identifiers)[0]
             doc = apply_rows(doc, sent, record.attributes)
+        anchor = doc.get(record.anchor)
+        named = str(anchor) if anchor is not None else picture.anchor or ""
+        identifier = identifier_in(record, picture, doc)
+        refers = bool(candidate.refs or sent)
+        if not refers and self._target.capabilities.texts and (texts := single_texts(doc)) is not None:
+            return TargetObject(object_type=record.key, anchor=named, values={}, identifier=identifier, texts=texts)
         values: dict[str, list[RawValue]] = {
             name: [value] if type(value) is str else raw_values(value) for name, value in doc.items()
         }
-        if candidate.refs or sent:
+        if refers:
             for attr, names in self._references(candidate, sent).items():
                 values[attr] = list(names)
-        anchor = doc.get(record.anchor)
-        return TargetObject(
-            object_type=record.key,
-            anchor=str(anchor) if anchor is not None else picture.anchor or "",
-            values=values,
-            identifier=identifier_in(record, picture, doc),
-        )
+        return TargetObject(object_type=record.key, anchor=named, values=values, identifier=identifier)
 
     def _references(self, candidate: _Candidate, sent: Sequence[PendingRow]) -> dict[str, list[str]]:
         """The identifiers of every reference attribute once the rows took effect, under today's names."""

@@ -18,3 +18,6 @@ SELECT m.id, m.type_id, m.origin_key, m.state, m.delete_after, m.deletion, m.doc
        s.outbound_due, s.outbound_stamp, s.outbound_version, s.change_seq
   FROM mvo m
   JOIN mvo_sync s ON s.mvo_id = m.id;
+
+-- Items come compressed; PostgreSQL need not try again.
+ALTER TABLE run_item_pack ALTER COLUMN packed SET STORAGE EXTERNAL;
