@@ -18,7 +18,7 @@ def cpu_seconds(pid: int) -> float:
     """User and system seconds the process has used, with those of the children it has reaped; 0 when it is gone."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it ended before it was opened, or before it was read
         return 0.0
     return sum(int(ticks) for ticks in after_name[11:15]) / _TICKS
 
@@ -36,7 +36,7 @@ def peak_mebibytes(pids: Iterable[int]) -> float:
 def _peak(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 

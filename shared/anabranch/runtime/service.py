@@ -345,7 +345,7 @@ def quiet_collector() -> None:
     them, and walking them again and again costs up to half of the time of reading and writing them."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(300_000, 20, 50)
 
 
 def _event_loop_run(work: Awaitable[int]) -> int:
