@@ -155,12 +155,9 @@ STORIES: dict[str, list[Step]] = {
 }  # fmt: skip
 
 
-@pytest.mark.behaviour("EXP-14", "EXP-28", "SYN-69", "SYN-71")
-@pytest.mark.parametrize("story", STORIES)
-async def test_a_history_is_the_same_with_packs_and_without(
-    any_world: World, packing: Callable[[bool], None], story: str
-) -> None:
-    world = await founded(any_world, crm=True)
+async def compare(world: World, packing: Callable[[bool], None], story: str) -> None:
+    """After each step of the story it stands as it does where nothing is packed."""
+    await founded(world, crm=True)
     plain = await founded(memory_world(world.place / "plain"), crm=True)
     packed = 0
     for n, step in enumerate(STORIES[story]):
@@ -172,6 +169,22 @@ async def test_a_history_is_the_same_with_packs_and_without(
         assert not await lines(plain)
     assert packed
     assert not await lines(world)
+
+
+@pytest.mark.behaviour("EXP-14", "EXP-28", "SYN-69", "SYN-71")
+@pytest.mark.parametrize("story", STORIES)
+async def test_a_history_is_the_same_with_packs_and_without(
+    world: World, packing: Callable[[bool], None], story: str
+) -> None:
+    await compare(world, packing, story)
+
+
+@pytest.mark.behaviour("EXP-14", "EXP-28")
+@pytest.mark.parametrize(
+    "story", ["another source knows more", "other rules before the export", "what the file cannot hold"]
+)
+async def test_so_it_is_in_postgresql(postgres_world: World, packing: Callable[[bool], None], story: str) -> None:
+    await compare(postgres_world, packing, story)
 
 
 @pytest.mark.behaviour("GRD-1")
