@@ -71,8 +71,9 @@ class LdifConnector:
         refuse(system, list(dict.fromkeys(faults + resolved)))
         self._base_directory = base_directory
         self._path = base_directory / self._options.path
-        self._types: list[LdifType] = types_of(system)
-        self._writers = {one.record.key: RecordWriter(one) for one in self._types}
+        declared = types_of(system)
+        self._types: list[LdifType] = [one for one in declared if one.record.selected]
+        self._writers = {one.record.key: RecordWriter(one) for one in declared}
         self._built: dict[int, _Built] = {}
         self._readers = OpenReaders()
         feed = self._options.mode == CHANGES
@@ -83,6 +84,7 @@ class LdifConnector:
             write_guarantee=WriteGuarantee.IDEMPOTENT,
             self_confirming=self._options.self_confirming,
             whole_file=not feed,
+            one_file=not feed,
             journal=feed,
             hierarchy=True,
         )

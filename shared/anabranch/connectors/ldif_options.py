@@ -68,8 +68,8 @@ def check(system: System) -> list[OptionFault]:
 
 
 def types_of(system: System) -> list[LdifType]:
-    """The selected object types in declared order; only for a system without faults."""
-    return [_read_type(record, []) for record in system.object_types.values() if record.selected]
+    """The object types in declared order, selected or not; only for a system without faults."""
+    return [_read_type(record, []) for record in system.object_types.values()]
 
 
 def _read_type(record: ObjectType, faults: list[OptionFault]) -> LdifType:

@@ -63,7 +63,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     `full` and `delta`: it reads everything, or changes since a watermark. `resumable`: another worker goes on from a
     page's token. `partitions`: there may be more than one. `self_confirming`: a write that succeeded needs no import to
     be believed (EXP-29). `whole_file`: written by `replace`; `journal`: by `apply`, as a record of changes that is not
-    read back. `texts`: an object to be written whole may come with `TargetObject.texts`. `hierarchy`: containers go
+    read back. `one_file`: all object types stand in one file, so that `replace` gets those too that are not selected.
+    `texts`: an object to be written whole may come with `TargetObject.texts`. `hierarchy`: containers go
     before their contents (EXP-16). `max_batch`: most changes of one `apply`.
     """
 
@@ -74,6 +75,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     write_guarantee: WriteGuarantee = WriteGuarantee.IDEMPOTENT
     self_confirming: bool = False
     whole_file: bool = False
+    one_file: bool = False
     texts: bool = False
     journal: bool = False
     hierarchy: bool = False

@@ -271,3 +271,28 @@ async def test_a_refuted_value_is_sent_again_though_its_manager_is_still_waited_
     assert (await world.one("confirm")).kinds() == [("export_not_confirmed", "p2")]
     await world.run()
     assert world.target()["p2"]["cn"] == ["Bea"]
+
+
+@pytest.mark.behaviour("MOD-24")
+async def test_a_type_that_is_not_selected_any_more_stays_in_the_file_as_it_is(any_world: World) -> None:
+    world = any_world
+    await world.apply()
+    world.people("p1,Ann,Sales", "p2,Bob,Sales,,p1")
+    world.teams("t1,Team,p1;p2")
+    await steps(world, "import", "sync", "export", "confirm")
+    before = world.target()
+    assert sorted(before) == ["p1", "p2", "t1"]
+    world.plan["systems"]["directory"]["object-types"]["group"]["selected"] = False
+    await world.apply()
+    world.people("p1,Anna,Sales", "p2,Bob,Sales,,p1", "p3,Eve,Sales")
+    world.teams("t1,Renamed,p1;p2;p3", "t2,New,p3")
+    *_, export = await steps(world, "import", "sync", "export")
+    after = world.target()
+    assert (after["t1"], sorted(after), after["p1"]["cn"]) == (before["t1"], ["p1", "p2", "p3", "t1"], ["Anna"])
+    assert export.errors == []
+    del world.plan["systems"]["directory"]["object-types"]["group"]["selected"]
+    await world.apply()
+    await steps(world, "import", "full-sync", "export", "confirm")
+    thawed = world.target()
+    assert (thawed["t1"]["description"], sorted(thawed)) == (["Renamed"], ["p1", "p2", "p3", "t1", "t2"])
+    assert len(thawed["t1"]["member"]) == 3

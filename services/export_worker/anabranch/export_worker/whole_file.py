@@ -40,7 +40,8 @@ async def write_file(task: Task) -> None:
     system = system_id(task)
     async with task.store.reader() as reader:
         counted = Counted(await reader.counted_exports(system, task.claimed.run))
-        packs = await reader.counted_packs(system, task.claimed.run)
+        counted_packs = await reader.counted_packs(system, task.claimed.run)
+    packs = [one for one in counted_packs if task.compiled.object_types[one.type_id][1].selected]
     identifiers = Identifiers(task, system, counted)
     written = Written(counted, packs)
     changes = Changes()
@@ -135,10 +136,11 @@ class _Writer:
         )
 
     async def objects(self) -> AsyncIterator[TargetObject]:
-        """Every object of the target, type by type in declared order, in anchor order within a type."""
+        """Every object of the target, type by type in declared order, in anchor order within a type. Types that are not
+        selected stay in a file that holds them too, as they are (MOD-24)."""
         system = self._task.compiled.system_of(self._task.claimed)
         for record in system.object_types.values():
-            if record.selected:
+            if record.selected or self._target.capabilities.one_file:
                 type_id = self._task.compiled.registry.object_types[(system.key, record.key)]
                 async for some in self._of_type(type_id, record):
                     for one in some:
@@ -172,10 +174,7 @@ class _Writer:
 
     async def _candidates(self, read: Page, left: Sequence[_Candidate]) -> list[_Candidate]:
         """The page's objects. What they refer to is known then, and still what those `left` of the last page do."""
-        page = [
-            _Candidate(one, read.refs.get(one.id, []), one.packed_for is not None or self._written.carry_out(one))
-            for one in read.pictures
-        ]
+        page = [_Candidate(one, read.refs.get(one.id, []), self._carries(one)) for one in read.pictures]
         self._taken_before = self._taken
         self._taken = await self._names.taken(one.picture for one in page if one.carries)
         concerned = [*left, *page]
@@ -187,6 +186,12 @@ class _Writer:
             async with self._task.store.reader() as reader:
                 await self._identifiers.learn(reader, refs, rows)
         return [one for one in page if self._belongs(one)]
+
+    def _carries(self, one: TargetPicture) -> bool:
+        """Whether the run carries out what is pending for the object."""
+        if not self._task.compiled.object_types[one.type_id][1].selected:
+            return False
+        return one.packed_for is not None or self._written.carry_out(one)
 
     def _belongs(self, one: _Candidate) -> bool:
         """True for what is in the file after this run: not what is deleted, nor what was never created."""
