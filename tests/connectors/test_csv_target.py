@@ -46,6 +46,14 @@ async def test_single_texts_are_written_as_lists_of_one_are(tmp_path: Path) -> N
     assert [one.anchor for one in written[0][1]] == ["4", "6", "7"]
 
 
+@pytest.mark.behaviour("EXP-35")
+async def test_an_encoding_may_lack_even_a_percent_sign(tmp_path: Path) -> None:
+    connector = connect(a_csv_system(encoding="cp864"), tmp_path)
+    receipt = await connector.replace(stream([a_target("1", id=["1"], name=["100%"]), ANN]), "c1", 1)
+    assert [(one.anchor, one.message) for one in receipt.rejected] == [("1", "1: '%' does not exist in cp864")]
+    assert (tmp_path / "people.csv").read_bytes() == b"id,name,tags\n1,Ann,a;b\n"
+
+
 @pytest.mark.behaviour("EXP-25")
 async def test_the_same_objects_leave_file_and_time_untouched(tmp_path: Path) -> None:
     connector = connect(a_csv_system(), tmp_path)

@@ -21,6 +21,15 @@ from anabranch.model.configuration import Attribute, ObjectType
 _EMPTY: Final[Sequence[RawValue]] = ("",)
 
 
+def _takes_ascii(encoding: str) -> bool:
+    """Whether the encoding has every ASCII character; cp864 has no percent sign."""
+    try:
+        bytes(range(128)).decode("ascii").encode(encoding)
+    except UnicodeError:
+        return False
+    return True
+
+
 class CsvFormatter:
     """Turns the objects of one object type into rows."""
 
@@ -29,6 +38,7 @@ class CsvFormatter:
         self._options = options
         self._columns = columns_of(record)
         self._encoder = codecs.getincrementalencoder(options.encoding)()
+        self._takes_ascii = _takes_ascii(options.encoding)
         special = re.escape(options.delimiter + options.quote)
         self._needs_quotes = re.compile(f"[{special}\r\n]").search
         self._needs_care = re.compile(f"[{special}\r\n\0]").search
@@ -57,7 +67,7 @@ class CsvFormatter:
             if isinstance(cells, Rejection):
                 return cells
             line = self._line(cells)
-        if not line.isascii():
+        if not (self._takes_ascii and line.isascii()):
             try:
                 line.encode(self._options.encoding)
             except UnicodeEncodeError as error:

@@ -88,9 +88,12 @@ async def _apply_missing(connection: Connection) -> list[Migration]:
     refuse_newer(applied, known)
     missing = [step for step in known if step.version not in applied]
     for step in missing:
-        async with connection.transaction():
-            await connection.execute(step.text)
-            await connection.execute(sql("record_migration"), step.version, step.name)
+        try:
+            async with connection.transaction():
+                await connection.execute(step.text)
+                await connection.execute(sql("record_migration"), step.version, step.name)
+        except asyncpg.RaiseError as refused:  # the step itself says why it cannot be done now
+            raise Permanent(f"schema {step.version:04} cannot be applied: {refused}") from refused
     return missing
 
 

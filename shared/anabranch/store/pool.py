@@ -1,9 +1,9 @@
 """Connections to PostgreSQL, all alike.
 
 Each connection says in `application_name` whose it is, because a peer must be able to end the transaction of a worker
-that froze inside it. JSONB travels in its binary form, written and read by msgspec, so a document is never parsed
-twice. Limits that must hold through a pooler are not set here but by `SET LOCAL` inside each transaction; what is set
-here (keep-alive of the socket) only makes a dead peer be noticed sooner.
+that froze inside it. JSON travels as text and JSONB in its binary form, both written and read by msgspec, so a document
+is never parsed twice. Limits that must hold through a pooler are not set here but by `SET LOCAL` inside each
+transaction; what is set here (keep-alive of the socket) only makes a dead peer be noticed sooner.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _decode_jsonb(data: bytes) -> Any:
 
 
 async def prepare_connection(connection: Connection) -> None:
-    """JSONB parameters and columns of this connection are Python values (or `msgspec.Raw` on the way in)."""
+    """JSON and JSONB parameters and columns of this connection are Python values (or `msgspec.Raw` on the way in)."""
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
     )

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from tests.services.driver import World
-from tests.services.organisation import Plan, flow, outbound, text
+from tests.services.organisation import Plan, flow, outbound, text, with_phonebook
 
 from anabranch.model.enums import CsoState, ExportKind, JoinType
+from anabranch.sync_worker import matching
 
 SALES = {"attribute": "dept", "operator": "equals", "value": "Sales"}
 
@@ -205,3 +206,23 @@ async def test_what_somebody_changed_in_the_target_is_set_right(world: World) ->
     ran = await world.one("export")
     assert ran.totals["exported_updates"] == 2
     assert path.read_text() == original
+
+
+@pytest.mark.behaviour("SYN-70")
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_two_metaverse_types_may_serve_one_type_of_a_target(
+    world: World, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    with_phonebook(world.plan, world.place)
+    if not at_once:
+        monkeypatch.setattr(matching, "_served_at_once", lambda *_: ())
+    del world.plan["rules"]["hr-team"]["mappings"]["members"]
+    mappings = {"a": flow("name"), "b": flow("id", "number"), "c": flow("phone", expression='"0"')}
+    world.plan["rules"]["team-entry"] = outbound("phonebook", "entry", "team", order=20, mappings=mappings)
+    await world.apply()
+    world.people("p1,Ann,Sales,1", "p2,Bob,Sales,2")
+    world.teams("t1,Red,", "t2,Blue,")
+    for profile in ("import", "sync", "export"):
+        assert not (await world.one(profile)).errors
+    lines = (world.place / "phonebook" / "entries.csv").read_text().splitlines()
+    assert lines == ["id,name,phone", "p1,Ann,1", "p2,Bob,2", "t1,Red,0", "t2,Blue,0"]

@@ -60,13 +60,13 @@ class Newcomers:
         self._task = task
         self._cso_ids = cso_ids
         self._export_ids = export_ids
-        self._ways: dict[tuple[TypeId, tuple[int, ...]], Way] = {}
+        self._ways: dict[tuple[str, tuple[int, ...]], Way] = {}
         self._places: dict[tuple[TypeId, TypeId], _Place] = {}
         self._contexts: dict[tuple[TypeId, CsoState, MvoState, datetime | None], EvalContext] = {}
 
     def way(self, target: Target, accepted: tuple[int, ...]) -> Way:
         """What follows for the target when these rules accept, enabled or not."""
-        key = (target.type_id, accepted)
+        key = (target.rules[0].record.key, accepted)  # several metaverse types may serve one type of a target
         found = self._ways.get(key)
         if found is None:
             enabled = tuple(index for index in accepted if target.rules[index].record.enabled)

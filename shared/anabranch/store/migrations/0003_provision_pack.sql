@@ -1,3 +1,16 @@
+-- The step `unpack` moves the numbers of the steps behind it, and a run knows its steps by number.
+DO $$
+DECLARE
+    under_way text;
+BEGIN
+    SELECT string_agg(format('%s (%s, %s)', id, profile, state), ', ' ORDER BY id) INTO under_way
+      FROM run
+     WHERE started_at IS NOT NULL AND ended_at IS NULL;
+    IF under_way IS NOT NULL THEN
+        RAISE EXCEPTION 'these runs are not over: %; let them end, or decide about them, with the version of anabranch that started them, and migrate then', under_way;
+    END IF;
+END $$;
+
 -- Up to a few hundred new objects of one type of a target, with the pending creates that are to bring them there: what
 -- would otherwise be a row of `cso`, of `cso_sync` and of `pending_export` each. An export of a file takes a pack as it
 -- is; whoever else would have to see its objects first makes rows of it (the step `unpack`). In order of anchor.
