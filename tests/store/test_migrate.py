@@ -35,8 +35,8 @@ _OLD_DATA = """
 INSERT INTO config_version (version, digest, document, stamps, change_class, difference, author)
 VALUES (1, '', '{}', '{}', 'cosmetic', '{}', '');
 INSERT INTO execution (name, config_version, trace_id, span_id) VALUES ('nightly', 1, '', '');
-INSERT INTO run (execution_id, grp, n, profile, kind, state, config_version, page_size, batch_size, deadline_after, span_id,
-                 started_at)
+INSERT INTO run (execution_id, grp, n, profile, kind, state, config_version, page_size, batch_size, deadline_after,
+                 span_id, started_at)
 VALUES (1, 1, 1, 'hr-sync', 'delta_sync', 'held', 1, 1, 1, '1h', '', now());
 INSERT INTO cso (id, type_id, state, doc, change_seq) VALUES (1, 1, 'normal', '{"mail": "a@b", "age": 3}', 1);
 INSERT INTO cso_sync (cso_id, type_id, system_id, state, change_seq) VALUES (1, 1, 1, 'normal', 1);
@@ -54,7 +54,7 @@ async def test_steps_with_other_numbers_wait_until_no_run_is_under_way(
     with pytest.raises(Permanent, match=r"schema 0003 .*not over: 1 \(hr-sync, held\); let them end"):
         await migrate(empty_database)
     await _execute(empty_database, "UPDATE run SET state = 'cancelled', ended_at = now()")
-    assert [one.version for one in await migrate(empty_database)] == [one.version for one in known[2:]]
+    assert await migrate(empty_database) == [f"{one.version:04}_{one.name}" for one in known[2:]]
     connection = await asyncpg.connect(empty_database)
     try:
         (picture,) = await connection.fetch("SELECT doc ->> 'mail' AS mail, pg_typeof(doc) AS type FROM cso_picture")
