@@ -8,6 +8,7 @@ anchor, whose place it does not take before it exists.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Final, TypeVar
 
@@ -15,10 +16,10 @@ from anabranch.model.changes import NewCso
 from anabranch.model.configuration import System
 from anabranch.model.enums import CsoState, ExportKind, ExportState, JoinType, ValueType
 from anabranch.model.objects import PendingExport
-from anabranch.model.provisioning import Provisioned, ProvisionPack
+from anabranch.model.provisioning import PackLine, Provisioned, ProvisionPack
 
-OBJECTS_A_PACK: Final = 200
-"""Few, because whoever writes a file holds a pack of each batch whose anchors overlap with those of others."""
+OBJECTS_A_PACK: Final = 64
+"""Few, because whoever writes a file holds all packs that overlap at a place: in the worst case one of each batch."""
 _place = attrgetter("anchor", "cso")
 _Pack = TypeVar("_Pack")
 
@@ -50,6 +51,19 @@ def in_batches(packs: Iterable[_Pack], objects: Callable[[_Pack], int], size: in
         batches[-1].append(pack)
         seen += objects(pack)
     return batches
+
+
+def most_at_once(lines: Iterable[PackLine]) -> int:
+    """How many objects are in packs that overlap at one place in the order of anchors, at most."""
+    open_packs: list[tuple[str, int]] = []
+    held = most = 0
+    for line in sorted(lines, key=attrgetter("lo_anchor")):
+        while open_packs and open_packs[0][0] < line.lo_anchor:
+            held -= heappop(open_packs)[1]
+        heappush(open_packs, (line.hi_anchor, line.objects))
+        held += line.objects
+        most = max(most, held)
+    return most
 
 
 def cso_in(pack: ProvisionPack, one: Provisioned) -> NewCso:

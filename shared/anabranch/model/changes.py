@@ -261,7 +261,10 @@ class Changes(msgspec.Struct, kw_only=True):
     provision_packs: list[ProvisionPack] = msgspec.field(default_factory=list)
     """New ones."""
     gone_packs: list[PackId] = msgspec.field(default_factory=list)
-    """Packs whose objects are written one by one here, or were created in their target. One that is gone has moved."""
+    """Packs whose objects were created in their target, and are written here. One that is gone already has moved."""
+    unpacked: list[PackId] = msgspec.field(default_factory=list)
+    """Packs whose objects and creates are written one by one here, as they stand. An export that has counted such a
+    pack goes on with its creates. One that is gone already has moved."""
     arrived: list[tuple[SystemId, MvoId]] = msgspec.field(default_factory=list)
     """MVOs that have an object in a target system now: exports that waited for it are executable at once (EXP-18)."""
 

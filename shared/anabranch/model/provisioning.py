@@ -43,10 +43,11 @@ class ProvisionPack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PackLine(msgspec.Struct, frozen=True):
-    """A stored pack without its objects: how many there are, and the least anchor."""
+    """A stored pack without its objects: how many there are, the least anchor and the greatest."""
 
     id: PackId
     type_id: TypeId
     config_version: int
     objects: int
     lo_anchor: str
+    hi_anchor: str

@@ -73,9 +73,12 @@ def children_of(claimed: Claimed) -> list[NewBatch]:
         return _children(claimed, [({**told, "exports": part}, total) for part, total in parts])
     packs = claimed.payload.get("packs")
     if isinstance(packs, list):
-        middle, half = len(packs) // 2, claimed.total // 2
-        parts = [(packs[:middle], max(1, half)), (packs[middle:], max(1, claimed.total - half))] if middle else []
-        return _children(claimed, [({**claimed.payload, "packs": part}, total) for part, total in parts])
+        middle = len(packs) // 2
+        halves = [packs[:middle], packs[middle:]] if middle else []
+        return _children(
+            claimed,
+            [({**claimed.payload, "packs": half}, sum(objects for _, objects in half)) for half in halves],
+        )
     lo, hi = claimed.payload.get("lo"), claimed.payload.get("hi")
     if not isinstance(lo, int) or not isinstance(hi, int) or lo >= hi:
         return []

@@ -20,16 +20,26 @@ from anabranch.store.port import Reader
 def batches_over(lines: Sequence[PackLine], size: int) -> list[NewBatch]:
     """Batches of whole packs, of about `size` objects each."""
     return [
-        NewBatch(n=n, payload={"packs": [line.id for line in some]}, total=sum(line.objects for line in some))
+        batch_of(n, [(line.id, line.objects) for line in some])
         for n, some in enumerate(in_batches(lines, lambda line: line.objects, size), start=1)
     ]
+
+
+def batch_of(n: int, packs: Sequence[tuple[PackId, int]]) -> NewBatch:
+    """The batch of these packs, each named with the number of its objects."""
+    return NewBatch(n=n, payload={"packs": [list(one) for one in packs]}, total=sum(objects for _, objects in packs))
+
+
+def packs_of(task: Task) -> list[PackId]:
+    """The packs a batch is about."""
+    return [PackId(number) for number, _ in task.claimed.payload["packs"]]
 
 
 async def unpack_range(task: Task) -> None:
     """The objects of the batch's packs stand by themselves."""
 
     async def load(reader: Reader) -> list[ProvisionPack]:
-        return await reader.provision_packs([PackId(one) for one in task.claimed.payload["packs"]])
+        return await reader.provision_packs(packs_of(task))
 
     await decide_and_commit(task, load, spread)
 
@@ -38,7 +48,7 @@ def spread(packs: Sequence[ProvisionPack]) -> Changes:
     """Rows in place of the packs."""
     changes = Changes()
     for pack in packs:
-        changes.gone_packs.append(pack.id)
+        changes.unpacked.append(pack.id)
         changes.new_csos += [cso_in(pack, one) for one in pack.objects]
         changes.exports += [export_in(pack, one) for one in pack.objects]
     return changes

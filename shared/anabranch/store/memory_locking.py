@@ -35,7 +35,7 @@ def rows_concerned(tables: Tables, changes: Changes) -> list[Row]:
     rows: list[Row] = [("mvo", one) for one in sorted(mvos)]
     rows += [("cso", one) for one in sorted(csos)]
     rows += [("export", one) for one in sorted(exports)]
-    rows += [("pack", one) for one in sorted(changes.gone_packs)]
+    rows += [("pack", one) for one in sorted({*changes.gone_packs, *changes.unpacked})]
     return rows + _unique_keys(changes)
 
 
@@ -64,5 +64,5 @@ def moved(tables: Tables, changes: Changes) -> Moved:
         frozenset(
             one for one, export in exports.items() if export is None or export.version != changes.expect_exports[one]
         ),
-        frozenset(one for one in changes.gone_packs if one not in tables.provision_packs),
+        frozenset(one for one in (*changes.gone_packs, *changes.unpacked) if one not in tables.provision_packs),
     )

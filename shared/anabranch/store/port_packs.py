@@ -22,5 +22,9 @@ class PackReader(Protocol):
         """The packs that an export run counted and nobody has held back or taken apart since, by least anchor and
         id."""
 
+    async def is_awaited_within_turn(self, run: RunId) -> bool:
+        """Whether a sync or housekeeping run other than this one is past its `unpack` and not over. Under the turn that
+        is one that was held and goes on where it stopped: it would not see what is packed meanwhile."""
+
     async def provision_packs(self, ids: Sequence[PackId]) -> list[ProvisionPack]:
         """By id."""

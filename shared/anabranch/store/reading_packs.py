@@ -31,6 +31,9 @@ class PackReading:
     async def counted_packs(self, system: SystemId, run: RunId) -> list[PackLine]:
         return await self._lines("list_counted_packs", system, run)
 
+    async def is_awaited_within_turn(self, run: RunId) -> bool:
+        return bool(await self._connection.fetchval(sql("is_awaited_within_turn"), run))
+
     async def provision_packs(self, ids: Sequence[PackId]) -> list[ProvisionPack]:
         rows = await self._connection.fetch(sql("read_packs"), ids)
         return [ProvisionPack(**{**row, "objects": _OBJECTS.decode(row["objects"])}) for row in rows]

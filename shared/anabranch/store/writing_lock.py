@@ -51,13 +51,12 @@ async def lock_rows(connection: Connection, changes: Changes) -> tuple[Moved, di
     if export_ids:
         rows = await connection.fetch(sql("lock_exports"), sorted(export_ids))
         exports = {row["id"]: row["version"] for row in rows}
-    packs: set[int] = set()
-    if changes.gone_packs:
-        packs = {row["id"] for row in await connection.fetch(sql("lock_packs"), changes.gone_packs)}
+    taken = sorted({*changes.gone_packs, *changes.unpacked})
+    packs = {row["id"] for row in await connection.fetch(sql("lock_packs"), taken)} if taken else set()
     moved = Moved(
         frozenset(one for one, read in changes.expect_csos.items() if csos.get(one) != read),
         frozenset(one for one, read in changes.expect_mvos.items() if mvos.get(one) != read),
         frozenset(one for one, read in changes.expect_exports.items() if exports.get(one) != read),
-        frozenset(one for one in changes.gone_packs if one not in packs),
+        frozenset(one for one in taken if one not in packs),
     )
     return moved, placed

@@ -23,8 +23,11 @@ _COLUMNS = [
 
 async def write_packs(connection: Connection, changes: Changes) -> None:
     """What goes is gone, what is new stands."""
-    if changes.gone_packs:
-        await connection.execute(sql("forget_packs"), changes.gone_packs)
+    if changes.unpacked:
+        await connection.execute(sql("list_counted_creates"), changes.unpacked)
+    gone = [*changes.gone_packs, *changes.unpacked]
+    if gone:
+        await connection.execute(sql("forget_packs"), gone)
     if changes.provision_packs:
         await connection.copy_records_to_table(
             "provision_pack", records=[_row(one) for one in changes.provision_packs], columns=_COLUMNS

@@ -30,6 +30,7 @@ from anabranch.model.objects import Cso, CsoRef, SentPicture, TargetPicture
 from anabranch.model.provisioning import PackLine, Provisioned, ProvisionPack
 from anabranch.runtime.connecting import connector_of
 from anabranch.runtime.loading import refs_by_cso
+from anabranch.runtime.unpacking import batch_of, packs_of
 from anabranch.runtime.work import Task, decide_and_commit, plan, system_id
 from anabranch.store.port import Reader
 
@@ -121,8 +122,7 @@ class Sent:
             for n, one in enumerate(self._ranges, start=1)
         ]
         for some in in_batches(self._packs, lambda pack: pack[1], _RESULTS):
-            payload = {"packs": [one for one, _ in some]}
-            batches.append(NewBatch(n=len(batches) + 1, payload=payload, total=sum(objects for _, objects in some)))
+            batches.append(batch_of(len(batches) + 1, some))
         return batches
 
     def versions(self, lo: int, hi: int) -> dict[ExportId, int]:
@@ -233,7 +233,7 @@ async def _record_packs(task: Task, sent: Sent) -> None:
 
     async def load(reader: Reader) -> tuple[int, list[ProvisionPack]]:
         sent_seq = await reader.change_seq_now()
-        return sent_seq, await reader.provision_packs([PackId(one) for one in task.claimed.payload["packs"]])
+        return sent_seq, await reader.provision_packs(packs_of(task))
 
     def decide(loaded: tuple[int, list[ProvisionPack]]) -> Changes:
         changes = Changes()

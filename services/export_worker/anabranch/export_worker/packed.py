@@ -7,8 +7,8 @@ what it would have been without a pack: an object that is still to be provisione
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -27,7 +27,8 @@ from anabranch.model.provisioning import PackLine, Provisioned, ProvisionPack
 from anabranch.runtime.pipelining import OneAhead
 from anabranch.runtime.work import Task
 
-_PACKS_AT_ONCE = 10
+_PACKS_AT_ONCE = 32
+_PAGE = 2000
 _Place = tuple[bool, str, int]
 Refusal = Callable[[ProvisionPack, Provisioned], Outcome | None]
 """Why a file did not take an object of a pack, or None."""
@@ -53,11 +54,17 @@ async def in_order(task: Task, lines: Sequence[PackLine]) -> AsyncIterator[Page]
             held.extend(found)
             held.sort(key=_where)
             if n < len(parts):
-                bound = parts[n][0].lo_anchor
-                end = next((place for place, one in enumerate(held) if (one.anchor or "") >= bound), len(held))
-                yield Page(held[:end], {})
+                end = bisect_left(held, (False, parts[n][0].lo_anchor, 0), key=_where)
+                for page in _pages(held[:end]):
+                    yield page
                 held = held[end:]
-    yield Page(held, {})
+    for page in _pages(held):
+        yield page
+
+
+def _pages(pictures: list[TargetPicture]) -> Iterator[Page]:
+    for at in range(0, len(pictures), _PAGE):
+        yield Page(pictures[at : at + _PAGE], {})
 
 
 async def _read(task: Task, lines: Sequence[PackLine]) -> list[TargetPicture]:

@@ -7,6 +7,7 @@ written by a single batch; its other steps have nothing to do.
 
 from __future__ import annotations
 
+from anabranch.engine.packing import most_at_once
 from anabranch.model.changes import Changes, ProposalPack
 from anabranch.model.enums import ExportKind, GuardPoint
 from anabranch.model.fleet import NewBatch
@@ -18,18 +19,22 @@ from anabranch.runtime.work import Task, plan, system_id
 
 _LOST = b"lost"
 """Noted where the file is to be written although there is nothing to export."""
+_HELD = 50_000
+"""So many objects from packs the writer of a file may hold at once, about a kilobyte and a half each."""
+_UNPACKED = 5_000
+"""About so many objects are unpacked in a batch."""
 BATCH = 100
 """Pending exports of one batch of a target that is written object by object."""
 
 
 async def plan_unpack(task: Task) -> None:
     """The packs that this run cannot take as they are become rows: all of them where the target is not, or not any
-    more, one that is written from packs, else those that were made under another revision."""
-    taken = keeps_packs(task, task.compiled.system_of(task.claimed))
+    more, one that is written from packs, or where too many overlap; else those made under another revision."""
     async with task.store.reader() as reader:
         lines = await reader.packs_of_system(system_id(task))
+    taken = keeps_packs(task, task.compiled.system_of(task.claimed)) and most_at_once(lines) <= _HELD
     left = [one for one in lines if not taken or one.config_version != task.claimed.config_version]
-    await plan(task, batches_over(left, task.claimed.batch_size))
+    await plan(task, batches_over(left, _UNPACKED))
 
 
 async def assess(task: Task) -> None:

@@ -121,6 +121,8 @@ class _Found(msgspec.Struct, frozen=True):
     cso_ids: Sequence[int]
     export_ids: Sequence[int]
     """For what new metaverse objects are given in their targets."""
+    packs: bool
+    """Whether that may be packed."""
 
 
 async def settle_range(task: Task) -> None:
@@ -150,6 +152,7 @@ async def settle_range(task: Task) -> None:
             await reader.new_ids("mvo", len(seekers)),
             await reader.new_ids("cso", provided),
             await reader.new_ids("export", provided),
+            bool(provided) and not await reader.is_awaited_within_turn(task.claimed.run),
         )
 
     found: list[_Found] = []
@@ -215,7 +218,7 @@ class _Settler:
         self._taken: dict[MvoId, CsoId] = {}
         self._at_once: dict[tuple[TypeId, TypeId], bool] = {}
         self._changes = Changes()
-        self._newcomers = Newcomers(task, iter(found.cso_ids), iter(found.export_ids))
+        self._newcomers = Newcomers(task, iter(found.cso_ids), iter(found.export_ids), packs=found.packs)
         self._straight: dict[tuple[TypeId, tuple[int, ...]], StraightWay | None] = {}
 
     def settle(self) -> Changes:

@@ -54,10 +54,11 @@ class _Place(msgspec.Struct):
 
 
 class Newcomers:
-    """Makes what one batch provisions, with the ids it was given."""
+    """Makes what one batch provisions, with the ids it was given. `packs`: nobody stands in the way of packs."""
 
-    def __init__(self, task: Task, cso_ids: Iterator[int], export_ids: Iterator[int]) -> None:
+    def __init__(self, task: Task, cso_ids: Iterator[int], export_ids: Iterator[int], *, packs: bool) -> None:
         self._task = task
+        self._packs = packs
         self._cso_ids = cso_ids
         self._export_ids = export_ids
         self._ways: dict[tuple[str, tuple[int, ...]], Way] = {}
@@ -143,7 +144,8 @@ class Newcomers:
             objects=(),
         )
         key = target.system.key
-        return _Place(pack, keeps_packs(self._task, target.system), f"{key}: create", f"{key}: ", [])
+        packs = self._packs and target.record.selected and keeps_packs(self._task, target.system)
+        return _Place(pack, packs, f"{key}: create", f"{key}: ", [])
 
     def finish(self, changes: Changes) -> None:
         """What was held back to be packed is in the changes: packed, or by itself where there is too little of it; and

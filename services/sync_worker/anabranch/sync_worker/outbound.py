@@ -57,6 +57,8 @@ class Loaded(msgspec.Struct, frozen=True):
     exports: dict[CsoId, PendingExport]
     cso_ids: Sequence[int]
     export_ids: Sequence[int]
+    packs: bool
+    """Whether what is provisioned may be packed."""
 
 
 async def outbound_range(task: Task) -> None:
@@ -82,6 +84,7 @@ async def outbound_range(task: Task) -> None:
             exports={one.cso_id: one for one in await reader.exports_of(csos)} if csos else {},
             cso_ids=await reader.new_ids("cso", wanted),
             export_ids=await reader.new_ids("export", wanted),
+            packs=not await reader.is_awaited_within_turn(task.claimed.run),
         )
 
     await decide_and_commit(task, load, lambda loaded: Evaluator(task, loaded).evaluate())
@@ -94,7 +97,7 @@ class Evaluator:
         self._task = task
         self._loaded = loaded
         self._export_ids: Iterator[int] = iter(loaded.export_ids)
-        self._newcomers = Newcomers(task, iter(loaded.cso_ids), self._export_ids)
+        self._newcomers = Newcomers(task, iter(loaded.cso_ids), self._export_ids, packs=loaded.packs)
         self._changes = Changes()
         self._given: set[tuple[MvoId, SystemId]] = set()
         """Who was given an object in which system just now."""
