@@ -99,8 +99,10 @@ class _Held:
         self._targets = {(ref.attr, ref.target_mvo_id) for ref in refs} if refs else _NOTHING
 
     def shows(self, row: PendingRow) -> bool:
-        """True when the object looks as the row wants it to."""
+        """True when the object looks as the row wants it to; also where its attribute is declared no more."""
         op, attr, target = row.op, row.attr, row.target_mvo_id
+        if attr not in self._attributes:
+            return True
         if op is _CLEAR:
             return self._is_cleared(attr)
         if target is not None or row.raw:

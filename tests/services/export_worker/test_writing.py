@@ -296,3 +296,26 @@ async def test_a_type_that_is_not_selected_any_more_stays_in_the_file_as_it_is(a
     thawed = world.target()
     assert (thawed["t1"]["description"], sorted(thawed)) == (["Renamed"], ["p1", "p2", "p3", "t1", "t2"])
     assert len(thawed["t1"]["member"]) == 3
+
+
+@pytest.mark.behaviour("MOD-25")
+@pytest.mark.parametrize("gone", ["ou", "manager", "telephoneNumber"])
+async def test_an_attribute_that_is_declared_no_more_takes_nobody_out_of_the_file(any_world: World, gone: str) -> None:
+    """Neither those that have it there already, nor those that were about to get it."""
+    world = any_world
+    await world.apply()
+    world.people("p1,Ann,Sales,1", "p2,Bob,Sales,2,p1")
+    await steps(world, "import", "sync", "export", "confirm")
+    world.people("p1,Ann,Sales,1", "p2,Bob,Audit,22,p1", "p3,Eve,Sales,3,p2")
+    await steps(world, "import", "sync")
+    del world.plan["systems"]["directory"]["object-types"]["account"]["attributes"][gone]
+    mappings = world.plan["rules"]["account"]["mappings"]
+    world.plan["rules"]["account"]["mappings"] = {key: one for key, one in mappings.items() if one["to"] != gone}
+    await world.apply()
+    export = await world.one("export")
+    assert (export.state, export.errors, export.totals.get("exported")) == ("completed", [], 2)
+    assert sorted(world.target()) == ["p1", "p2", "p3"]
+    assert not any(gone in entry for entry in world.target().values())
+    *_, confirmed = await steps(world, "full-sync", "export", "confirm", "full-sync", "export", "confirm")
+    assert (confirmed.state, await world.exports()) == ("completed", [])
+    assert not any(gone in one.doc for one in (await world.csos("account")).values())

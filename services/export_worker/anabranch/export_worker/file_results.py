@@ -18,6 +18,7 @@ import msgspec
 
 from anabranch.connectors.port import Outcome
 from anabranch.engine.packing import in_batches
+from anabranch.export_worker.declared import with_declared
 from anabranch.export_worker.identifiers import Identifiers
 from anabranch.export_worker.loading import Counted, LoadedExports, load_exports
 from anabranch.export_worker.packed import PackRecorder
@@ -248,7 +249,7 @@ async def _record_packs(task: Task, sent: Sent) -> None:
 
 async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Identifiers, sent: Sent) -> _Loaded:
     sent_seq = await reader.change_seq_now()
-    pictures = await reader.sent_exports(ids)
+    pictures = with_declared(task, await reader.sent_exports(ids))
     await identifiers.learn(reader, [], [row for one in pictures for row in one.naming])
     whole: list[SentPicture] = []
     others: list[ExportId] = []
@@ -264,7 +265,7 @@ async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Id
         whole,
         await refs_by_cso(reader, referring) if referring else {},
         sent_seq,
-        await load_exports(reader, others, identifiers),
+        await load_exports(task, reader, others, identifiers),
     )
 
 

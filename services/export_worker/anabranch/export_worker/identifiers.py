@@ -79,7 +79,7 @@ class Identifiers:
 
     def _keep(self, pictures: Iterable[TargetPicture]) -> None:
         for one in pictures:
-            self._by_cso[one.id] = self._identifier(one)
+            self._by_cso[one.id] = self._identifier(one) if one.type_id in self._task.compiled.object_types else None
 
     def of_cso(self, cso: CsoId) -> str | None:
         """The object's identifier after this run; None when the target does not have it."""

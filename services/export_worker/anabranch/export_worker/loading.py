@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from anabranch.connectors.port import RawValue
+from anabranch.export_worker.declared import declared_document, declared_refs, exports_with_declared
 from anabranch.export_worker.identifiers import Identifiers
 from anabranch.model.identity import CsoId, ExportId
 from anabranch.model.objects import Cso, CsoRef, PendingExport
 from anabranch.runtime.loading import refs_by_cso
+from anabranch.runtime.work import Task
 from anabranch.store.port import Reader
 
 
@@ -43,14 +45,23 @@ class LoadedExports(msgspec.Struct, frozen=True):
     sent_seq: int
 
 
-async def load_exports(reader: Reader, ids: Sequence[ExportId], identifiers: Identifiers) -> LoadedExports:
-    """Pending exports with their objects and references; what their rows lead to is known to `identifiers` then."""
+async def load_exports(task: Task, reader: Reader, ids: Sequence[ExportId], identifiers: Identifiers) -> LoadedExports:
+    """Pending exports with their objects and references, as far as they are declared; what their rows lead to is known
+    to `identifiers` then."""
     sent_seq = await reader.change_seq_now()
-    exports = await reader.exports(ids)
-    csos = {cso.id: cso for cso in await reader.csos([one.cso_id for one in exports])}
-    refs = await refs_by_cso(reader, csos)
+    exports = exports_with_declared(task, await reader.exports(ids))
+    csos = {cso.id: _declared(task, cso) for cso in await reader.csos([one.cso_id for one in exports])}
+    refs = {
+        cso: declared_refs(some, task.compiled.object_types[csos[cso].type_id][1].attributes)
+        for cso, some in (await refs_by_cso(reader, csos)).items()
+    }
     await identifiers.learn(reader, [], [row for one in exports for row in one.rows])
     return LoadedExports([one for one in exports if one.cso_id in csos], csos, refs, sent_seq)
+
+
+def _declared(task: Task, cso: Cso) -> Cso:
+    doc = declared_document(cso.doc, task.compiled.object_types[cso.type_id][1].attributes)
+    return cso if doc is cso.doc else msgspec.structs.replace(cso, doc=doc)
 
 
 def raw_values(stored: object) -> list[RawValue]:

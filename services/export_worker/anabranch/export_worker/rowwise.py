@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from anabranch.connectors.port import ChangeRow, ExportBatch, ExportChange, Outcome, OutcomeStatus
+from anabranch.export_worker.declared import exports_with_declared
 from anabranch.export_worker.identifiers import CountedHere, Identifiers, identifier_of
 from anabranch.export_worker.loading import LoadedExports, load_exports, raw_value
 from anabranch.export_worker.results import record_failure, record_success, resolvable
@@ -71,7 +72,7 @@ async def _take(task: Task, ids: Sequence[ExportId]) -> list[ExportId]:
     system, run = system_id(task), task.claimed.run
 
     async def load(reader: Reader) -> list[PendingExport]:
-        found = await reader.exports(ids)
+        found = exports_with_declared(task, await reader.exports(ids))
         counted = await reader.counted_exports_of(system, run, [one.cso_id for one in found])
         return [one for one in found if one.id in counted]
 
@@ -95,7 +96,7 @@ async def _take(task: Task, ids: Sequence[ExportId]) -> list[ExportId]:
 
 
 async def _prepare(task: Task, reader: Reader, ids: Sequence[ExportId], identifiers: Identifiers) -> _Sending:
-    page = await load_exports(reader, ids, identifiers)
+    page = await load_exports(task, reader, ids, identifiers)
     exports: list[PendingExport] = []
     changes: list[ExportChange] = []
     for export in page.exports:
@@ -142,7 +143,7 @@ async def _record(
     confirmed: bool,
 ) -> None:
     async def load(reader: Reader) -> LoadedExports:
-        return await load_exports(reader, ids, identifiers)
+        return await load_exports(task, reader, ids, identifiers)
 
     def decide(loaded: LoadedExports) -> Changes:
         changes = Changes()

@@ -15,6 +15,7 @@ import msgspec
 from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeStatus, RawValue, Rejection, TargetObject
 from anabranch.engine.exporting import apply_rows
 from anabranch.engine.values import anchor_key
+from anabranch.export_worker.declared import declared_refs, with_declared
 from anabranch.export_worker.file_results import Written
 from anabranch.export_worker.identifiers import Identifiers, identifier_in
 from anabranch.export_worker.loading import Counted, raw_values, single_texts
@@ -168,13 +169,13 @@ class _Writer:
 
     async def _read(self, ids: Sequence[CsoId]) -> Page:
         async with self._task.store.reader() as reader:
-            by_id = {one.id: one for one in await reader.target_objects(ids)}
+            by_id = {one.id: one for one in with_declared(self._task, await reader.target_objects(ids))}
             refs = await refs_by_cso(reader, ids)
         return Page([one for one in map(by_id.get, ids) if one is not None], refs)
 
     async def _candidates(self, read: Page, left: Sequence[_Candidate]) -> list[_Candidate]:
         """The page's objects. What they refer to is known then, and still what those `left` of the last page do."""
-        page = [_Candidate(one, read.refs.get(one.id, []), self._carries(one)) for one in read.pictures]
+        page = [_Candidate(one, self._refs(one, read), self._carries(one)) for one in read.pictures]
         self._taken_before = self._taken
         self._taken = await self._names.taken(one.picture for one in page if one.carries)
         concerned = [*left, *page]
@@ -186,6 +187,10 @@ class _Writer:
             async with self._task.store.reader() as reader:
                 await self._identifiers.learn(reader, refs, rows)
         return [one for one in page if self._belongs(one)]
+
+    def _refs(self, one: TargetPicture, read: Page) -> list[CsoRef]:
+        refs = read.refs.get(one.id)
+        return declared_refs(refs, self._task.compiled.object_types[one.type_id][1].attributes) if refs else []
 
     def _carries(self, one: TargetPicture) -> bool:
         """Whether the run carries out what is pending for the object."""

@@ -61,6 +61,8 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
         cso = loaded.csos.get(export.cso_id)
         if cso is None or export.sent_seq is None or export.sent_seq > task.claimed.start_seq:
             continue
+        if cso.type_id not in task.compiled.object_types:  # it is declared no more
+            continue
         changes.expect_exports[export.id] = export.version
         attributes = task.compiled.object_types[cso.type_id][1].attributes
         if cso.id not in loaded.read:

@@ -166,10 +166,16 @@ class _Side:
     ) -> None:
         """The differences in references, with the hashes they are found by."""
         for attr in sorted(added.keys() | removed.keys() if removed else added):
-            if (target := self._targets.get(attr)) is None:
-                target = self._targets[attr] = self.task.compiled.reference_target(row.type_id, attr)
-            add = tuple([(raw, *reference_hashes(raw, target)) for raw in added.get(attr, ())])
+            add: tuple[tuple[str, bytes, bytes], ...] = ()
+            if attr in added:  # one that is declared no more only goes
+                target = self._target(row.type_id, attr)
+                add = tuple([(raw, *reference_hashes(raw, target)) for raw in added[attr]])
             changes.cso_refs.append(RefChange(cso_id, row.type_id, attr, add, removed.get(attr, ())))
+
+    def _target(self, type_id: TypeId, attr: str) -> ObjectType:
+        if attr not in self._targets:
+            self._targets[attr] = self.task.compiled.reference_target(type_id, attr)
+        return self._targets[attr]
 
     def shown(self, values: Iterable[tuple[str, object, object]]) -> Iterator[tuple[str, object, object, None]]:
         """Value changes for the history; of a sensitive attribute only that it changed (AUD-13)."""
