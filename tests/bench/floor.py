@@ -1,7 +1,7 @@
 """What the rows of an initial cycle cost PostgreSQL alone: a bound under P1 that no worker can get below.
 
 The rows that a cycle has left are written once more, into tables of the same shape with the same indexes, in the order
-of a cycle: new objects, metaverse objects and keys, links, pending exports, and what is recorded of those. One
+of a cycle: new objects, metaverse objects and keys, links, packs of new accounts, and what becomes of those. One
 connection does it, from rows that are there already: nothing is parsed, nothing is read by a worker, no worker decides
 anything, and nobody waits. What is left is what the tables cost.
 """
@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 from tests.bench.meters import cpu_seconds
 
-_TABLES: Final = ("cso", "cso_sync", "mvo", "mvo_sync", "match_key", "pending_export")
+_TABLES: Final = ("cso", "cso_sync", "mvo", "mvo_sync", "match_key", "provision_pack")
 _WORK: Final = Path(__file__).with_name("floor.sql")
 
 

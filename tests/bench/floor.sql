@@ -22,25 +22,21 @@ UPDATE floor.cso_sync f
        link_version = s.link_version
   FROM cso_sync s WHERE s.cso_id = f.cso_id;
 
---- objects of the target
-INSERT INTO floor.cso (id, type_id, partition, anchor, state, doc, change_seq)
-SELECT id, type_id, partition, anchor, 'pending_provisioning', '{}', change_seq
-  FROM cso WHERE fingerprint IS NULL ORDER BY id;
-INSERT INTO floor.cso_sync (cso_id, type_id, system_id, state, change_seq, mvo_id, join_type, join_rule, refs_due)
-SELECT cso_id, type_id, system_id, 'pending_provisioning', change_seq, mvo_id, join_type, join_rule, refs_due
+--- packs of what is to be created
+INSERT INTO floor.provision_pack (id, system_id, type_id, mvo_type_id, rule, staged_run, config_version, staged_now,
+                                  objects, lo_anchor, hi_anchor, lo_mvo, hi_mvo, body)
+OVERRIDING SYSTEM VALUE
+SELECT row_number() OVER (), system_id, type_id, 1, 'rule', 1, 1, now(), count(*), min(anchor), max(anchor), min(mvo_id),
+       max(mvo_id), json_agg(json_build_array(id, id, mvo_id, 1, anchor, doc))
+  FROM (SELECT c.*, s.system_id, s.mvo_id, (row_number() OVER (ORDER BY c.id) - 1) / 64 AS pack
+          FROM cso c JOIN cso_sync s ON s.cso_id = c.id WHERE c.fingerprint IS NULL) AS a
+ GROUP BY pack, system_id, type_id;
+
+--- objects of the target, created
+INSERT INTO floor.cso (id, type_id, partition, anchor, anchor_hash, state, doc, change_seq)
+SELECT id, type_id, partition, anchor, anchor_hash, state, doc, change_seq FROM cso WHERE fingerprint IS NULL ORDER BY id;
+INSERT INTO floor.cso_sync (cso_id, type_id, system_id, state, change_seq, mvo_id, join_type, join_rule, refs_due,
+                            synced_seq)
+SELECT cso_id, type_id, system_id, state, change_seq, mvo_id, join_type, join_rule, refs_due, synced_seq
   FROM cso_sync WHERE join_type = 'provisioned' ORDER BY cso_id;
-
---- pending exports
-INSERT INTO floor.pending_export (id, cso_id, type_id, system_id, mvo_id, kind, state, rows, rule, staged_run,
-                                  config_version, staged_now, seen_seq, version)
-SELECT c.id, c.id, c.type_id, s.system_id, s.mvo_id, 'create', 'ready', c.doc::text::json, s.join_rule, 1, 1, now(), 1, 1
-  FROM cso c JOIN cso_sync s ON s.cso_id = c.id WHERE c.fingerprint IS NULL ORDER BY c.id;
-
---- their results
-UPDATE floor.cso f
-   SET anchor_hash = c.anchor_hash, state = c.state, doc = c.doc, change_seq = c.change_seq + 1
-  FROM cso c WHERE c.id = f.id AND c.fingerprint IS NULL;
-UPDATE floor.cso_sync f
-   SET state = s.state, change_seq = s.change_seq + 1, synced_seq = s.change_seq + 1
-  FROM cso_sync s WHERE s.cso_id = f.cso_id AND s.join_type = 'provisioned';
-DELETE FROM floor.pending_export;
+DELETE FROM floor.provision_pack;

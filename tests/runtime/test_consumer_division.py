@@ -133,6 +133,17 @@ def test_the_halves_of_an_ordered_batch_go_one_after_the_other(claimed: Claimed)
     assert [one.waits_for_previous for one in children_of(ordered)] == [False, True]
 
 
+def test_a_batch_of_packs_is_cut_into_packs_and_knows_what_is_in_each(claimed: Claimed) -> None:
+    packs = _as(claimed, RunKind.EXPORT, "export.record", {"packs": [[1, 64], [2, 64], [5, 1]]}, 129)
+    first, second = children_of(packs)
+    assert [(one.payload, one.total) for one in (first, second)] == [
+        ({"packs": [[1, 64]]}, 64),
+        ({"packs": [[2, 64], [5, 1]]}, 65),
+    ]
+    alone = replace(packs, payload=first.payload, total=first.total)
+    assert (children_of(alone), lone_number(alone), abandoned(alone)) == ([], None, {"errored": 64})
+
+
 def test_a_batch_of_exports_is_cut_by_its_list(claimed: Claimed) -> None:
     exports = _as(claimed, RunKind.EXPORT, "export", {"exports": [3, 90, 7]}, 3)
     first, second = children_of(exports)
