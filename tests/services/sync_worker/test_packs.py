@@ -12,10 +12,12 @@ from tests.services.conftest import memory_world
 from tests.services.driver import Ran, World
 from tests.services.organisation import with_crm, with_phonebook
 
+from anabranch.console.inspecting import pictures_of_csos, pictures_of_mvos
 from anabranch.engine.packing import export_in
 from anabranch.model.enums import CsoState, GuardPoint, JoinType
 from anabranch.model.provisioning import PackLine, ProvisionPack
 from anabranch.runtime.work import Task
+from anabranch.store.pool import connect
 from anabranch.store.state_hash import SECTIONS, state_lines
 from anabranch.sync_worker import newcomers
 from anabranch.sync_worker.handler import HANDLERS as SYNC
@@ -395,3 +397,28 @@ async def test_the_state_hash_does_not_tell_packs_from_rows(
         assert {name: await state_lines(connection, name) for name in SECTIONS} == before
     finally:
         await connection.close()
+
+
+@pytest.mark.usefixtures("packing")
+async def test_an_operator_sees_an_object_that_stands_in_a_pack(clocked_database: str, postgres_world: World) -> None:
+    world = await founded(postgres_world)
+    world.people(*PEOPLE)
+    await world.one("import")
+    await world.one("sync")
+    assert await lines(world)
+    revision = await world.store.revision()
+    entry, person = revision.registry.object_types["phonebook", "entry"], revision.registry.metaverse_types["person"]
+    connection = await connect(clocked_database, "inspector")
+    try:
+        (account,) = await pictures_of_csos(connection, revision, entry, "p3")
+        (mvo,) = await pictures_of_mvos(connection, revision, person, "p3")
+        assert await pictures_of_csos(connection, revision, entry, "p33") == []
+    finally:
+        await connection.close()
+    assert (account.name, account.state) == ("phonebook/entry/anchor=p3", "pending_provisioning")
+    assert [join["object"] for join in account.joins] == ["mv/person/hr/person/p3"]
+    assert account.exports == mvo.exports
+    assert [(one["kind"], one["state"], one["changes"]) for one in mvo.exports] == [
+        ("create", "ready", ["set id=p3 (staged)", "set name=Eve (staged)"])
+    ]
+    assert [join["object"] for join in mvo.joins] == ["hr/person/anchor=p3", "phonebook/entry/anchor=p3"]

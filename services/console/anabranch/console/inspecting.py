@@ -122,7 +122,7 @@ class _Surroundings:
         )
 
     def _packed_name(self, one: PackedObject) -> str:
-        return f"{self._type_names.get(one.type_id, one.type_id)}/{one.anchor}"
+        return f"{self._type_names.get(one.type_id, one.type_id)}/anchor={one.anchor}"
 
     def _packed_export(self, one: PackedObject) -> Row:
         attributes = self._cso_attributes.get(one.type_id, {})
