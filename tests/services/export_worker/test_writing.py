@@ -300,9 +300,17 @@ async def test_a_type_that_is_not_selected_any_more_stays_in_the_file_as_it_is(a
 
 @pytest.mark.behaviour("MOD-25")
 @pytest.mark.parametrize("gone", ["ou", "manager", "telephoneNumber"])
-async def test_an_attribute_that_is_declared_no_more_takes_nobody_out_of_the_file(any_world: World, gone: str) -> None:
+async def test_an_attribute_that_is_declared_no_more_takes_nobody_out_of_the_file(world: World, gone: str) -> None:
     """Neither those that have it there already, nor those that were about to get it."""
-    world = any_world
+    await without(world, gone)
+
+
+@pytest.mark.behaviour("MOD-25")
+async def test_so_it_is_in_postgresql(postgres_world: World) -> None:
+    await without(postgres_world, "manager")
+
+
+async def without(world: World, gone: str) -> None:
     await world.apply()
     world.people("p1,Ann,Sales,1", "p2,Bob,Sales,2,p1")
     await steps(world, "import", "sync", "export", "confirm")
