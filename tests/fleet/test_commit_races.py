@@ -172,7 +172,11 @@ async def test_a_commit_longer_than_a_lease_is_left_to_a_worker_that_beats(
 async def test_a_lease_that_ran_out_while_postgresql_was_away_counts_no_loss(keeper: PgFleetKeeper) -> None:
     await start(keeper.store, "hr-import")
     await take(keeper.store)
-    await keeper.connection.execute("UPDATE batch SET lease_until = pg_postmaster_start_time() + lease / 2")
+    # Over by now, also where the server has been up for less than a lease.
+    await keeper.connection.execute(
+        "UPDATE batch SET lease_until = pg_postmaster_start_time()"
+        " + least(lease, clock_timestamp() - pg_postmaster_start_time()) / 2"
+    )
     taken_over = await take(keeper.store, worker="w2")
     assert (taken_over.epoch, taken_over.losses) == (2, 0)
     await keeper.pass_time(LEASE + 1)
