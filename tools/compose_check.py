@@ -383,7 +383,7 @@ def check(people: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="compose-check", description="Starts compose.yaml and checks its promises.")
-    parser.add_argument("--people", type=int, default=4000, help="how large the organisation is (default 4000)")
+    parser.add_argument("--people", type=int, default=8000, help="how large the organisation is (default 8000)")
     people = parser.parse_args().people
     if reason := missing_engine():
         say(f"skipped: {reason}")
