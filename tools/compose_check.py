@@ -36,9 +36,15 @@ _CYCLES: Final = 4
 _WHOLE: Final = re.compile(r"^[0-9a-f]{32}: (.+); redelivered (\d+); whole$", re.MULTILINE)
 _CYCLE: Final = re.compile(r"Cycle (\d):")
 _IN_HAND: Final = """
-SELECT b.id, b.claim, s.name, b.total FROM batch b JOIN run_step s ON s.run_id = b.run_id AND s.ordinal = b.ordinal
- WHERE b.state = 'leased' AND b.role = 'work' AND b.total > 1 AND b.owner LIKE 'sync-{host}-%'
+SELECT b.id, b.claim, s.name, b.total, split_part(b.owner, '-', 2)
+  FROM batch b JOIN run_step s ON s.run_id = b.run_id AND s.ordinal = b.ordinal
+ WHERE b.state = 'leased' AND b.role = 'work' AND b.total > 1 AND b.owner LIKE 'sync-%'
 """
+_HELD: Final = "BEGIN; LOCK TABLE mvo_sync IN SHARE MODE; SELECT pg_sleep(3); ROLLBACK"
+"""While this goes on, whoever writes to the metaverse waits in its commit, with its batch in its hands."""
+_PSQL: Final = (
+    "exec", "--no-TTY", "postgres", "psql", "--username=anabranch", "--dbname=anabranch", "--tuples-only", "--no-align",
+)  # fmt: skip
 _ITS_COMMIT: Final = "SELECT 1 FROM batch WHERE id = {batch} AND claim = '{claim}' AND state <> 'leased'"
 _SECONDS: Final = 90.0
 """So long a fact may take to be seen by Prometheus and Jaeger; they ask and are told every few seconds."""
@@ -140,9 +146,23 @@ class Project:
 
     def query(self, statement: str) -> list[list[str]]:
         """The rows of a statement, each as a list of texts."""
-        psql = ("psql", "--username=anabranch", "--dbname=anabranch", "--tuples-only", "--no-align")
-        said = self.compose("exec", "--no-TTY", "postgres", *psql, "--command", " ".join(statement.split()))
+        said = self.compose(*_PSQL, "--command", " ".join(statement.split()))
         return [line.split("|") for line in said.splitlines() if line]
+
+    @contextmanager
+    def meanwhile(self, statements: str) -> Iterator[Callable[[], bool]]:
+        """The statements go on inside the block, which can ask whether they still do; at its end they are over."""
+        going = subprocess.Popen(  # noqa: S603 - a command of this file
+            ["docker", "compose", *self._options, *_PSQL, "--command", statements],
+            cwd=ROOT,
+            env=self._env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield lambda: going.poll() is None
+        finally:
+            going.wait(timeout=60.0)
 
     @contextmanager
     def demonstration(self, people: int) -> Iterator[Demonstration]:
@@ -233,33 +253,34 @@ def check_confinement(project: Project) -> None:
 
 
 def kill_in_work(project: Project, demonstration: Demonstration, cycle: int) -> str:
-    """A sync worker was killed with a batch in its hands; what was seen."""
+    """A sync worker was killed with a batch in its hands; what was seen. A batch is over in less time than it takes to
+    reach its container, so its commit is held up until then."""
     while demonstration.still_in(cycle):
-        containers = project.containers("sync-worker")
+        containers = {one[:12]: one for one in project.containers("sync-worker")}
         demand(len(containers) > 1, "no worker could be killed in the middle of a batch, and only one is left")
-        for container in containers:
-            held = _frozen_with_work(project, container)
-            if held is not None:
-                batch, claim, step, objects = held
-                ask("docker", "kill", container)
-                state = json.loads(ask("docker", "inspect", container))[0]["State"]
-                demand(state["ExitCode"] == 137 and not state["Running"], f"it was not killed: {state}")
-                if project.query(_ITS_COMMIT.format(batch=batch, claim=claim)):
-                    break  # the commit was on its way already; the next one
-                return f"{container[:12]} was killed with batch {batch} ({step}, {objects} objects) in its hands"
+        with project.meanwhile(_HELD) as goes_on:
+            held = _stuck_with_work(project, goes_on)
+            if held is None or held[-1] not in containers:
+                continue
+            batch, claim, step, objects, host = held
+            ask("docker", "kill", containers[host])
+            state = json.loads(ask("docker", "inspect", containers[host]))[0]["State"]
+            demand(state["ExitCode"] == 137 and not state["Running"], f"it was not killed: {state}")
+            if project.query(_ITS_COMMIT.format(batch=batch, claim=claim)):
+                continue  # the commit was on its way already; the next one
+            return f"{host} was killed with batch {batch} ({step}, {objects} objects) in its hands"
     raise CheckFailed(f"no sync worker was caught with a batch in cycle {cycle}; try more --people")
 
 
-def _frozen_with_work(project: Project, container: str) -> list[str] | None:
-    """The batch a worker holds, which is frozen then: so it can be seen and not guessed. None, and it goes on."""
-    try:
-        ask("docker", "pause", container)
-    except CheckFailed:
-        return None  # a busy machine does not manage it each time; the engine has let the container go again
-    rows = project.query(_IN_HAND.format(host=container[:12]))
-    if rows:
-        return rows[0]
-    ask("docker", "unpause", container)
+def _stuck_with_work(project: Project, goes_on: Callable[[], bool]) -> list[str] | None:
+    """A batch that some sync worker has in its hands, and still has a moment later."""
+    before: list[list[str]] = []
+    while goes_on():
+        rows = project.query(_IN_HAND)
+        stuck = next((row for row in rows if row in before), None)
+        if stuck is not None:
+            return stuck
+        before = rows
     return None
 
 
@@ -383,7 +404,7 @@ def check(people: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="compose-check", description="Starts compose.yaml and checks its promises.")
-    parser.add_argument("--people", type=int, default=8000, help="how large the organisation is (default 8000)")
+    parser.add_argument("--people", type=int, default=4000, help="how large the organisation is (default 4000)")
     people = parser.parse_args().people
     if reason := missing_engine():
         say(f"skipped: {reason}")
