@@ -152,8 +152,8 @@ class Project:
     @contextmanager
     def meanwhile(self, statements: str) -> Iterator[Callable[[], bool]]:
         """The statements go on inside the block, which can ask whether they still do; at its end they are over."""
-        going = subprocess.Popen(  # noqa: S603 - a command of this file
-            ["docker", "compose", *self._options, *_PSQL, "--command", statements],
+        going = subprocess.Popen(  # noqa: S603 - commands of this file
+            ["docker", "compose", *self._options, *_PSQL, "--command", statements],  # noqa: S607 - on the PATH, as in `ask`
             cwd=ROOT,
             env=self._env,
             stdout=subprocess.DEVNULL,
