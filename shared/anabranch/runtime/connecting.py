@@ -16,7 +16,7 @@ from anabranch.connectors.port import Connector
 from anabranch.connectors.registry import create
 from anabranch.engine.packing import may_pack
 from anabranch.model.configuration import System
-from anabranch.model.errors import Permanent
+from anabranch.model.errors import AnabranchError
 from anabranch.runtime.work import Task
 
 
@@ -34,7 +34,7 @@ def keeps_packs(task: Task, system: System) -> bool:
         return False
     try:
         return create(system, resolve_secrets(system.options, os.environ), Path.cwd()).capabilities.whole_file
-    except Permanent:
+    except AnabranchError:
         return False
 
 

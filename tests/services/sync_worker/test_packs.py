@@ -266,7 +266,14 @@ async def test_a_history_is_the_same_with_packs_and_without(
 
 @pytest.mark.behaviour("EXP-14", "EXP-28")
 @pytest.mark.parametrize(
-    "story", ["another source knows more", "other rules before the export", "what the file cannot hold"]
+    "story",
+    [
+        "another source knows more",
+        "other rules before the export",
+        "what the file cannot hold",
+        "a held export is rejected after housekeeping",
+        "a held sync concerns whom another one has served",
+    ],
 )
 async def test_so_it_is_in_postgresql(postgres_world: World, packing: Callable[[bool], None], story: str) -> None:
     await compare(postgres_world, packing, story)
@@ -379,6 +386,21 @@ async def test_few_of_a_large_batch_are_written_as_rows(world: World) -> None:
         await world.one("import")
         await world.one("sync")
         assert (sum(one.objects for one in await lines(world)), len(await world.csos("entry"))) == (packed, 2)
+
+
+@pytest.mark.usefixtures("packing")
+async def test_a_sync_needs_no_secrets_of_a_target(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they are missing it writes rows, and the export, which has them, takes those."""
+    await founded(world)
+    world.plan["systems"]["phonebook"]["options"]["directory"] = "${env:PHONEBOOK_DIRECTORY}"
+    await world.apply()
+    world.people(*PEOPLE)
+    await world.one("import")
+    assert (await world.one("sync")).state == "completed"
+    assert (await lines(world), len(await world.csos("entry"))) == ([], 4)
+    monkeypatch.setenv("PHONEBOOK_DIRECTORY", str(world.place / "phonebook"))
+    assert (await world.one("export")).state == "completed"
+    assert len(entries(world)) == 5
 
 
 async def test_the_state_hash_does_not_tell_packs_from_rows(

@@ -11,7 +11,7 @@ BEGIN
     END IF;
 END $$;
 
--- Up to a few hundred new objects of one type of a target, with the pending creates that are to bring them there: what
+-- Some dozens of new objects of one type of a target, with the pending creates that are to bring them there: what
 -- would otherwise be a row of `cso`, of `cso_sync` and of `pending_export` each. An export of a file takes a pack as it
 -- is; whoever else would have to see its objects first makes rows of it (the step `unpack`). In order of anchor.
 CREATE TABLE provision_pack (
