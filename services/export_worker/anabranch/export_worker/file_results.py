@@ -242,6 +242,8 @@ async def _record_packs(task: Task, sent: Sent) -> None:
         recorder = PackRecorder(task, sent_seq, confirmed=confirmed)
         for pack in packs:
             recorder.record(changes, pack, refusal)
+        # A pack that is gone has become rows, which the next run takes up.
+        changes.count("waiting", task.claimed.total - sum(len(pack.objects) for pack in packs))
         return changes
 
     await decide_and_commit(task, load, decide)

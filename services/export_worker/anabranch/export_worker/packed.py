@@ -121,9 +121,7 @@ class PackRecorder:
         self._sent_seq = sent_seq
         self._confirmed = confirmed
 
-    def record(
-        self, changes: Changes, pack: ProvisionPack, refusal: Callable[[ProvisionPack, Provisioned], Outcome | None]
-    ) -> None:
+    def record(self, changes: Changes, pack: ProvisionPack, refusal: Refusal) -> None:
         """The pack is gone, and each of its objects is a row; `refusal` tells why the file did not take one."""
         record = self._task.compiled.object_types[pack.type_id][1]
         hidden = frozenset(name for name, one in record.attributes.items() if one.sensitive)
