@@ -63,6 +63,29 @@ async def test_steps_with_other_numbers_wait_until_no_run_is_under_way(
         await connection.close()
 
 
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("CREATE VIEW mine AS SELECT doc FROM mvo", "used by a view"),
+        ("CREATE VIEW mine AS SELECT id FROM mvo_picture", "view mine depends on view mvo_picture"),
+        ("CREATE INDEX mine ON mvo USING gin (doc)", "no default operator class"),
+        ("CREATE INDEX mine ON mvo ((doc ? 'mail'))", "operator does not exist"),
+    ],
+)
+async def test_what_somebody_made_over_a_document_is_told_to_be_in_the_way(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch, made: str, told: str
+) -> None:
+    known = migrations()
+    with monkeypatch.context() as patch:
+        patch.setattr(migrating, "migrations", lambda: known[:3])
+        await migrate(empty_database)
+    await _execute(empty_database, made)
+    with pytest.raises(Permanent, match=rf"schema 0004 .*{told}.*drop what you have made"):
+        await migrate(empty_database)
+    await _execute(empty_database, f"DROP {made.split()[1]} mine")
+    assert await migrate(empty_database) == [f"{one.version:04}_{one.name}" for one in known[3:]]
+
+
 async def test_a_database_at_a_newer_schema_is_refused(database: str) -> None:
     await _execute(database, "INSERT INTO schema_migration VALUES (9999, 'from_the_future')")
     with pytest.raises(Permanent, match=r"9999.*upgrade this program"):

@@ -34,6 +34,12 @@ def keys_of(value: Any) -> list[str]:
     return [key for key in keys if key.strip()]
 
 
+def first_keys(type_id: TypeId, attr: str, object_id: int, value: Any) -> KeyChange | None:
+    """The keys of an object that has none of the attribute yet; None where its value gives none."""
+    keys = {key_hash(key): key for key in keys_of(value)}
+    return KeyChange(type_id, attr, object_id, tuple(keys.items()), ()) if keys else None
+
+
 def key_changes(
     type_id: TypeId, attrs: frozenset[str], object_id: int, old: Document, new: Document
 ) -> list[KeyChange]:

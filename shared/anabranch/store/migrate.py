@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from anabranch.store.pool import Connection
 
 OLDEST_SERVER: Final = 15
+_IN_THE_WAY: Final = (
+    asyncpg.DependentObjectsStillExistError,
+    asyncpg.FeatureNotSupportedError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.UndefinedFunctionError,
+)
+"""What PostgreSQL says when a table cannot be changed because of something that stands on it."""
 _NAME: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 
@@ -94,6 +101,12 @@ async def _apply_missing(connection: Connection) -> list[Migration]:
                 await connection.execute(sql("record_migration"), step.version, step.name)
         except asyncpg.RaiseError as refused:  # the step itself says why it cannot be done now
             raise Permanent(f"schema {step.version:04} cannot be applied: {refused}") from refused
+        except _IN_THE_WAY as found:
+            detail = f" ({found.detail})" if found.detail else ""
+            raise Permanent(
+                f"schema {step.version:04} cannot be applied, and nothing of it was: {found.message}{detail}; "
+                "drop what you have made over the tables of anabranch (an index, a view), migrate, and make it anew"
+            ) from found
     return missing
 
 

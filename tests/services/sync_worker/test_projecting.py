@@ -92,7 +92,12 @@ KINDS: list[Change] = [
     numbers_are_computed_for_the_book, an_asserted_null, the_name_is_missing, the_anchor_is_missing, found_by_name_too,
     the_scope_fails, two_books, a_rule_that_is_off, nobody_is_provisioned, several_phones,
 ]  # fmt: skip
-STRAIGHT = {"nothing": 7, "hide_the_phone": 7, "the_name_is_missing": 6, "nobody_is_provisioned": 7}
+STRAIGHT = {
+    "not_everybody_is_projected": 5, "numbers_are_computed": 6, "numbers_are_computed_for_the_book": 6,
+    "an_asserted_null": 5, "the_name_is_missing": 6, "the_anchor_is_missing": 6, "found_by_name_too": 5,
+    "the_scope_fails": 6,
+}  # fmt: skip
+"""How many of the seven go the short way: all but those about whom the plan makes something special."""
 
 
 @pytest.mark.behaviour("SYN-33", "SYN-69", "SYN-70", "SYN-71", "SYN-74")
@@ -128,5 +133,5 @@ async def test_the_short_way_writes_what_the_long_one_does(
     await world.one("sync")
     for long, short in zip(seen[::2], seen[1::2], strict=True):
         assert msgspec.to_builtins(short) == msgspec.to_builtins(long)
-    assert sum(straight) == STRAIGHT.get(kind.__name__, sum(straight))
+    assert sum(straight) == STRAIGHT.get(kind.__name__, len(PEOPLE))
     assert any(one.new_mvos for one in seen)

@@ -47,13 +47,13 @@ async def test_they_are_served_as_if_it_had_been_left_to_the_last_step(
 ) -> None:
     world = any_world
     served: list[str] = []
-    serve = Newcomers.serve_new
+    lacking = Newcomers.lacking
 
-    def watched(self: Newcomers, changes: Any, mvo: Any, link: Any) -> Any:
-        served.append(mvo.doc["number"])
-        return serve(self, changes, mvo, link)
+    def watched(self: Newcomers, targets: Any, doc: Any, seen: Any) -> Any:
+        served.append(doc["number"])
+        return lacking(self, targets, doc, seen)
 
-    monkeypatch.setattr(Newcomers, "serve_new", watched)
+    monkeypatch.setattr(Newcomers, "lacking", watched)
     first = await synced(world, *PEOPLE)
     assert sorted(served) == ["p1", "p2", "p3"]
     assert first.totals["outbound_evaluated"] == first.totals["creates_staged"] == 3
@@ -83,7 +83,7 @@ async def test_whose_evaluation_fails_is_told_of_once_and_stays_owed(world: Worl
 
 
 async def test_whoever_refers_to_others_is_left_to_the_last_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Newcomers, "serve_new", None)
+    monkeypatch.setattr(Newcomers, "lacking", None)
     await world.apply()
     world.people("p1,Ann,Sales,1", "p2,Bob,Sales,2,p1")
     await world.one("import")

@@ -20,7 +20,7 @@ from anabranch.runtime.work import Task, plan, system_id
 _LOST = b"lost"
 """Noted where the file is to be written although there is nothing to export."""
 _HELD = 50_000
-"""So many objects from packs the writer of a file may hold at once, about a kilobyte and a half each."""
+"""So many objects from packs the writer of a file may hold at once, about a kilobyte each."""
 _UNPACKED = 5_000
 """About so many objects are unpacked in a batch."""
 BATCH = 100

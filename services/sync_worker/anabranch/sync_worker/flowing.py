@@ -16,7 +16,7 @@ from anabranch.engine.compiled import Failure, InboundType
 from anabranch.engine.draw_order import EVERYBODY, contests
 from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.engine.flow import Evaluation, evaluate, recall
-from anabranch.engine.keys import key_hash, keys_of
+from anabranch.engine.keys import first_keys, key_hash, keys_of
 from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange, NewMvo
 from anabranch.model.enums import OutOfScopeAction
 from anabranch.model.identity import CsoId, MvoId, RunId
@@ -336,11 +336,12 @@ def key_changes_of(task: Task, loaded: Loaded, mvo: Mvo, outcome: Evaluation) ->
     side = task.compiled.metaverse[mvo.type_id]
     for attr in sorted(side.key_attrs):
         standing = loaded.keys.get(mvo.id, {}).get(attr, {})
+        if not standing:
+            if (change := first_keys(side.type_id, attr, mvo.id, outcome.doc.get(attr))) is not None:
+                found.append(change)
+            continue
         wanted = {key_hash(key): key for key in keys_of(outcome.doc.get(attr))}
         if standing == wanted:
-            continue
-        if not standing:
-            found.append(KeyChange(side.type_id, attr, mvo.id, tuple(wanted.items()), ()))
             continue
         if outcome.owes_draw and attr not in outcome.doc:
             continue

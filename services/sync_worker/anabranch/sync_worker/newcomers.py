@@ -6,7 +6,7 @@ most of it, and most objects of a batch are accepted by the same ones, so that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -86,30 +86,38 @@ class Newcomers:
     def serve_new(self, changes: Changes, mvo: ServedMvo, link: Connector) -> bool:
         """All targets of a metaverse object that is about to be made of one CSO get what they lack; False, and nothing
         is changed, where an evaluation fails. It is told when that is made again."""
-        seen = self.context(mvo, link)
-        found: list[tuple[Target, Created]] = []
-        given: set[SystemId] = set()
-        for target in self._task.compiled.metaverse[mvo.type_id].targets:
-            try:
-                way = self.way(target, target.scope(mvo.doc, seen))
-            except ScopeProblem:
-                return False
-            if way.accepted:
-                offers = offers_of(target, {}, mvo.doc, seen, way.accepted)
-                if isinstance(offers, tuple):
-                    return False
-                if way.provisions:
-                    if target.system_id in given:
-                        return False
-                    given.add(target.system_id)
-                    new = created(way.columns, offers, _refers_to_nothing)
-                    if new.sets.get(target.record.anchor) is None:
-                        return False
-                    found.append((target, new))
+        found = self.lacking(self._task.compiled.metaverse[mvo.type_id].targets, mvo.doc, self.context(mvo, link))
+        if found is None:
+            return False
         for target, new in found:
             self.provision(changes, mvo, target, new)
         changes.count("outbound_evaluated")
         return True
+
+    def lacking(
+        self, targets: Sequence[Target], doc: Document, seen: EvalContext
+    ) -> list[tuple[Target, Created]] | None:
+        """What the targets lack of a metaverse object that has nothing in any of them and refers to nobody; None where
+        an evaluation fails, or two of them want the same place."""
+        found: list[tuple[Target, Created]] = []
+        given: set[SystemId] = set()
+        for target in targets:
+            try:
+                way = self.way(target, target.scope(doc, seen))
+            except ScopeProblem:
+                return None
+            if not way.accepted:
+                continue
+            offers = offers_of(target, {}, doc, seen, way.accepted)
+            if isinstance(offers, tuple):
+                return None
+            if way.provisions:
+                new = created(way.columns, offers, _refers_to_nothing)
+                if target.system_id in given or new.sets.get(target.record.anchor) is None:
+                    return None
+                given.add(target.system_id)
+                found.append((target, new))
+        return found
 
     def provision(self, changes: Changes, mvo: ServedMvo, target: Target, new: Created) -> None:
         """The object is provisioned, with an anchor among what it is created with."""

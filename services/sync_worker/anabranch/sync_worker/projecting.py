@@ -10,18 +10,15 @@ to whoever could have gone straight.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 
-from anabranch.engine.compiled import Failure, InboundType, Target
-from anabranch.engine.creating import Created
+from anabranch.engine.compiled import Failure, InboundType
 from anabranch.engine.flow import ValueChange, first_entries
-from anabranch.engine.keys import key_hash, keys_of
-from anabranch.engine.scope import ScopeProblem
-from anabranch.model.changes import Changes, CsoLink, Item, KeyChange, NewMvo
+from anabranch.engine.keys import first_keys
+from anabranch.model.changes import Changes, CsoLink, Item, NewMvo
 from anabranch.model.enums import CsoState, JoinType, MvoState
-from anabranch.model.identity import CsoId, MvoId, SystemId
+from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Connector, Cso, Document, Provenance, ServedMvo
 from anabranch.runtime.work import Task
 from anabranch.sync_worker.extent import context
@@ -93,7 +90,7 @@ class StraightWay:
         if not values:
             return None
         doc = {attr: value for attr, _, value, _ in values}
-        given = self._given(doc)
+        given = self._newcomers.lacking(self._targets, doc, self._shown)
         if given is None:
             return None
         whole = len(values) == len(stratum.plain)
@@ -113,34 +110,6 @@ class StraightWay:
         for name in ("projected", "selected", "changed", "outbound_evaluated"):
             changes.count(name, self._taken)
         self._taken = 0
-
-    def _given(self, doc: Document) -> list[tuple[Target, Created]] | None:
-        """What the targets lack; None where that cannot be told."""
-        shown, found = self._shown, []
-        systems: set[SystemId] = set()
-        for target in self._targets:
-            try:
-                way = self._newcomers.way(target, target.scope(doc, shown))
-            except ScopeProblem:
-                return None
-            if not way.accepted:
-                continue
-            offers: list[Any] = [_ABSENT] * len(target.links)
-            failures: list[Failure] = []
-            target.values({}, doc, shown, way.accepted, offers, failures)
-            if failures or way.columns.others:
-                return None
-            if way.provisions:
-                sets = {
-                    name: value
-                    for name, index in way.columns.single
-                    if (value := offers[index]) is not None and value is not _ABSENT
-                }
-                if target.system_id in systems or sets.get(target.record.anchor) is None:
-                    return None
-                systems.add(target.system_id)
-                found.append((target, Created(sets, None)))
-        return found
 
     def _write(
         self,
@@ -187,9 +156,8 @@ class StraightWay:
             )
         )
         for attr in self._keys:
-            keys = {key_hash(key): key for key in keys_of(doc.get(attr))}
-            if keys:
-                changes.match_keys.append(KeyChange(self._mvo_type, attr, mvo_id, tuple(keys.items()), ()))
+            if (change := first_keys(self._mvo_type, attr, mvo_id, doc.get(attr))) is not None:
+                changes.match_keys.append(change)
         hidden = self._hidden
         told = [shown(hidden, value) for value in values] if hidden else values
         changes.item("mvo", Item(mvo_id, origin, "flowed", tuple(told)))
