@@ -22,28 +22,43 @@ _ROOT = Path(__file__).resolve().parents[2]
 @click.option("--faults", type=click.IntRange(0), default=18, show_default=True, help="Of each round.")
 @click.option("--people", type=click.IntRange(60), default=Size().people, show_default=True)
 @click.option("--weeks", type=click.IntRange(0), default=Size().weeks, show_default=True, help="After the first cycle.")
+@click.option("--overlap", is_flag=True, help="Different systems go their ways at the same time.")
+@click.option(
+    "--cancels", type=click.IntRange(0), default=0, show_default=True, help="Runs an operator cancels in each."
+)
 @click.option("--show", is_flag=True, help="Only list the faults of the seed.")
 @click.option("--keep", type=click.Path(path_type=Path), default=None, help="Keep logs, journals and files there.")
-def main(seed: int, rounds: int, faults: int, people: int, weeks: int, show: bool, keep: Path | None) -> None:
+def main(
+    seed: int,
+    rounds: int,
+    faults: int,
+    people: int,
+    weeks: int,
+    overlap: bool,
+    cancels: int,
+    show: bool,
+    keep: Path | None,
+) -> None:
     """Disturb a fleet and judge what it leaves. Ends with 1 when an invariant was violated."""
     if show:
-        for fault in schedule(seed, faults, weeks):
+        for fault in schedule(seed, faults, weeks, cancels):
             say(str(fault))
         return
-    size = Size(people=people, weeks=weeks)
+    size = Size(people=people, weeks=weeks, overlap=overlap)
     with tempfile.TemporaryDirectory(prefix="anabranch-chaos-") as made:
-        played = asyncio.run(_play(keep or Path(made), size, seed, rounds, faults))
+        played = asyncio.run(_play(keep or Path(made), size, seed, rounds, faults, cancels))
     say(table(played))
     sys.exit(1 if any(one.violations for one in played) else 0)
 
 
-async def _play(directory: Path, size: Size, seed: int, rounds: int, faults: int) -> list[Round]:
+async def _play(directory: Path, size: Size, seed: int, rounds: int, faults: int, cancels: int) -> list[Round]:
     played: list[Round] = []
     with Arena(directory, _ROOT) as arena:
         peace = await in_peace(arena, size)
         say(f"undisturbed: state {peace.state}")
         for number in range(seed, seed + rounds):
-            one = await play_round(arena, size, schedule(number, faults, size.weeks), peace, name=f"seed {number}")
+            faults_of = schedule(number, faults, size.weeks, cancels)
+            one = await play_round(arena, size, faults_of, peace, name=f"seed {number}")
             played.append(one)
             struck = sum(blow.fault.deed.is_fault for blow in one.blows)
             say(f"{one.name}: {struck} faults in {one.seconds:.1f} s, {len(one.violations)} violations")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from tests.chaos.guests import guests
 from tests.chaos.journal import Call, calls
 from tests.chaos.replay import Replay
 from tests.chaos.site import Database, Site, Size
@@ -96,6 +97,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     batches: list[Batch]
     attempts: list[Attempt]
     exporting: int
+    packs: int
+    """Packs of new objects that were ever made."""
     bus: Bus
     calls: list[Call]
     spans: dict[str, str]
@@ -133,7 +136,7 @@ _LOG: Final = "SELECT n, tx, at, what, id, sub, was, now, by FROM chaos_log ORDE
 _ANCHORS: Final = """
 SELECT s.key || '/' || t.key AS population, c.anchor
   FROM cso c JOIN object_type t ON t.id = c.type_id JOIN system s ON s.id = t.system_id
- WHERE c.state = 'normal' AND s.key IN ('hr', 'training') ORDER BY 1, 2
+ WHERE c.state = 'normal' AND s.key IN ('hr', 'training', 'guests') ORDER BY 1, 2
 """
 _JOINED: Final = """
 SELECT y.key || ' of active people' AS population, h.anchor
@@ -204,6 +207,7 @@ async def gather(
     """All of it, from a site where nothing moves any more."""
     ask = site.database.ask
     exporting = await ask("SELECT count(*) FROM pending_export WHERE state = 'exporting'")
+    packs = await ask("SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('provision_pack', 'id')), 0)")
     return Evidence(
         log=[Entry(**row) for row in await ask(_LOG)],
         runs=[Run(**row) for row in await ask(_RUNS)],
@@ -211,6 +215,7 @@ async def gather(
         batches=[Batch(**row) for row in await ask(_BATCHES)],
         attempts=[Attempt(**row) for row in await ask(_ATTEMPTS)],
         exporting=exporting[0][0],
+        packs=packs[0][0],
         bus=bus_of(site),
         calls=calls(points / "calls.jsonl"),
         spans=spans,
@@ -228,6 +233,7 @@ def expected(size: Size) -> dict[str, list[str]]:
     """What has to be there after the last cycle, by the organisation alone."""
     last = size.organisation(size.weeks)
     active = sorted(one.id for one in last.people.values() if one.status in {"active", "leave"})
+    visitors = [one.id for one in guests(size.people, size.weeks)]
     there = {"hr/person": sorted(last.people), "hr/unit": sorted(last.units)}
     if size.cycle != "brief":
         there |= {"ledger of active people": active, "accounts in the ledger": [str(len(active))]}
@@ -236,6 +242,8 @@ def expected(size: Size) -> dict[str, list[str]]:
             "training/record": sorted(last.certificates),
             "directory of active people": active,
             "accounts in directory.ldif": [str(len(active))],
+            "guests/guest": visitors,
+            "badges": sorted([*(f"p-{one}" for one in active), *(f"v-{one}" for one in visitors)]),
         }
     return there
 
@@ -248,5 +256,8 @@ async def _found(database: Database, out: Path) -> dict[str, list[str]]:
     directory = out / "directory.ldif"
     entries = directory.read_text(encoding="utf-8").count("objectClass: inetOrgPerson") if directory.exists() else 0
     found["accounts in directory.ldif"] = [str(entries)]
+    badges = out / "badges.csv"
+    lines = badges.read_text(encoding="utf-8").splitlines()[1:] if badges.exists() else []
+    found["badges"] = sorted(line.partition(",")[0].strip('"') for line in lines)
     found["accounts in the ledger"] = [str(len(Replay(out / "ledger").entries))]
     return found

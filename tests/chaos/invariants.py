@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 from tests.chaos.evidence import Entry, Evidence
+from tests.chaos.site import CANCELLED
 
 from anabranch.model.enums import RunState
 from anabranch.protocol.batches import FAILURES
@@ -20,7 +21,7 @@ from anabranch.store.pool import COMMITTING
 
 _OBJECTS: Final = frozenset({"cso", "mvo"})
 _ENDED: Final = frozenset({"done", "dead", "skipped", "cancelled"})
-_ACTIVE: Final = frozenset(state.value for state in RunState if state.is_active)
+ACTIVE: Final = frozenset(state.value for state in RunState if state.is_active)
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -153,7 +154,7 @@ def barriers_fired_once(evidence: Evidence) -> Iterator[str]:
     late = {
         entry.id
         for entry in _batches(evidence)
-        if (ends := closings.get(place.get(entry.id, (0, 0)))) is not None and entry.n > ends[0]
+        if (ends := closings.get(place.get(entry.id, (0, 0)))) and entry.n > ends[0]
     }
     for batch_id in sorted(late):
         yield f"batch {batch_id} went on after its step (run, ordinal) {place[batch_id]} had closed"
@@ -161,7 +162,7 @@ def barriers_fired_once(evidence: Evidence) -> Iterator[str]:
 
 def no_export_before_its_sync(evidence: Evidence) -> Iterator[str]:
     """A group begins when every run of the one before has ended, and a target is called only after that."""
-    ended = {entry.id: entry for entry in evidence.log if entry.what == "run" and entry.now["state"] not in _ACTIVE}
+    ended = {entry.id: entry for entry in evidence.log if entry.what == "run" and entry.now["state"] not in ACTIVE}
     begun: dict[int, Entry] = {}
     runs = {run.id: run for run in evidence.runs}
     of_batch = {batch.id: batch.run for batch in evidence.batches}
@@ -183,9 +184,15 @@ def no_export_before_its_sync(evidence: Evidence) -> Iterator[str]:
 
 
 def ends_by_deadline(evidence: Evidence) -> Iterator[str]:
+    """Every run ends in time, and well, except where an operator ended its execution."""
+    ended_by_hand = {run.execution for run in evidence.runs if run.message and CANCELLED in run.message}
     for run in evidence.runs:
+        if run.deadline is None and run.state == RunState.CANCELLED and run.execution in ended_by_hand:
+            continue  # it never began
         if run.ended is None or run.deadline is None or run.ended > run.deadline:
             yield f"run {run.id} ({run.profile}) is {run.state} and did not end by its deadline"
+        elif run.state == RunState.CANCELLED and run.execution in ended_by_hand:
+            continue
         elif run.state != RunState.COMPLETED:
             yield f"run {run.id} ({run.profile}) ended as {run.state}: {run.message}"
     for who, code in evidence.exit_codes.items():
@@ -200,7 +207,7 @@ def one_run_a_system(evidence: Evidence) -> Iterator[str]:
     active: dict[int, set[int]] = defaultdict(set)
     for entry in evidence.log:
         if entry.what == "run" and (key := system.get(entry.id)) is not None:
-            (active[key].add if entry.now["state"] in _ACTIVE else active[key].discard)(entry.id)
+            (active[key].add if entry.now["state"] in ACTIVE else active[key].discard)(entry.id)
             if len(active[key]) > 1:
                 yield f"runs {sorted(active[key])} of system {key} were active at once"
 

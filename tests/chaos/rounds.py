@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from tests.chaos.arena import Arena
 from tests.chaos.evidence import Evidence, gather, stillness, the_dead_are_known
-from tests.chaos.invariants import Violation, judge, repeated_calls
+from tests.chaos.invariants import ACTIVE, Violation, judge, repeated_calls
 from tests.chaos.points import arm, begin
 from tests.chaos.schedule import Deed, Fault
 from tests.chaos.site import DisturbedFleet, Site, Size
@@ -26,11 +26,12 @@ from tests.chaos.teeth import Tooth
 from tests.fleet.sites import Outcome
 from tests.telemetry.collector import Collector
 
-from anabranch.console.demo.generator import write
 from anabranch.console.local_fleet import Service
+from anabranch.model.enums import ExecutionState
 
 FIRST: Final = datetime(2026, 1, 5, 6, tzinfo=UTC)
 _NUMBERS: Final = count(1)
+_MOST_CYCLES: Final = 4
 _AUDIT: Final = Path(__file__).with_name("evidence.sql")
 
 
@@ -50,18 +51,23 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     places: dict[str, int]
     """Place (`sync:flow`) to the batches it had, in all cycles."""
+    packs: int
+    """Packs of new objects that were made."""
+    overlaps: int
+    """Pairs of runs that were under way at the same time."""
 
 
 async def in_peace(arena: Arena, size: Size) -> Outcome:
-    """What one undisturbed worker of each kind leaves after the same cycles."""
+    """What one undisturbed worker of each kind leaves after the same cycles; lanes go one after the other."""
     site = await Site.made(arena, _name("peace"), size._replace(batch_size=50, page_size=100))
     try:
         for service in Service:
             site.fleet.add(service)
         await asyncio.to_thread(site.fleet.wait_ready)
         for week in range(size.weeks + 1):
-            write(size.organisation(week), site.directory / "data")
-            await _cycle(site, size, week)
+            size.supply(week, site.directory / "data")
+            for name in (*size.lanes_of(week), size.cycle):
+                await _executed(site, size, name, week)
         states = await site.database.ask("SELECT DISTINCT state FROM run")
         assert [row[0] for row in states] == ["completed"], states
         return await site.outcome()
@@ -73,15 +79,33 @@ def _name(kind: str) -> str:
     return f"chaos_{kind}_{os.getpid()}_{next(_NUMBERS)}"
 
 
-async def _cycle(site: Site, size: Size, week: int) -> bool:
-    """The cycle has ended; False when it never does, or is held."""
-    execution = await site.start(size.cycle, FIRST + timedelta(weeks=week))
+async def _executed(site: Site, size: Size, name: str, week: int) -> bool:
+    """The execution has ended; False when it never does, or is held."""
+    execution = await site.start(name, FIRST + timedelta(weeks=week))
 
     async def over() -> bool | None:
         rows = await site.database.ask("SELECT ended_at IS NOT NULL AS over FROM execution WHERE id = $1", execution)
         return True if rows[0]["over"] else None
 
     return bool(await site.database.until(over, size.patience))
+
+
+async def _cycle(site: Site, size: Size, week: int) -> bool:
+    """A week's work is over; False when it never is. All lanes begin at once and go their ways twice, in whatever order
+    the fleet brings them; the cycle afterwards carries out what they left to each other, and is begun again when a run
+    of it was cancelled."""
+
+    async def lane(name: str) -> bool:
+        return all([await _executed(site, size, name, week) for _ in range(2)])
+
+    over = await asyncio.gather(*(lane(name) for name in size.lanes_of(week)))
+    for _ in range(_MOST_CYCLES):
+        if not all(over) or not await _executed(site, size, size.cycle, week):
+            return False
+        rows = await site.database.ask("SELECT state FROM execution ORDER BY id DESC LIMIT 1")
+        if rows[0]["state"] != ExecutionState.CANCELLED:
+            break
+    return True
 
 
 class Disturbed:
@@ -121,6 +145,8 @@ class Disturbed:
             split=sum(batch.state == "skipped" for batch in evidence.batches),
             seconds=asyncio.get_running_loop().time() - begun,
             places=places(evidence),
+            packs=evidence.packs,
+            overlaps=overlaps(evidence),
         )
 
     async def _disturb(self, site: Site, points: Path, striker: Striker, collector: Collector) -> Evidence:
@@ -133,7 +159,7 @@ class Disturbed:
         for service in Service:
             fleet.add(service, 1 if service is Service.SCHEDULER else self._size.peers)
         for week in range(self._size.weeks + 1):
-            write(self._size.organisation(week), site.directory / "data")
+            self._size.supply(week, site.directory / "data")
             begin(points, week)
             ended = await _cycle(site, self._size, week)
             await striker.settle()
@@ -185,6 +211,19 @@ def places(evidence: Evidence) -> dict[str, int]:
     return Counter(f"{batch.kind}:{names[batch.run, batch.ordinal]}" for batch in evidence.batches)
 
 
+def overlaps(evidence: Evidence) -> int:
+    """How many pairs of runs were under way at the same time."""
+    under_way: set[int] = set()
+    pairs = 0
+    for entry in evidence.log:
+        if entry.what == "run" and entry.now["state"] in ACTIVE and entry.id not in under_way:
+            pairs += len(under_way)
+            under_way.add(entry.id)
+        elif entry.what == "run" and entry.now["state"] not in ACTIVE:
+            under_way.discard(entry.id)
+    return pairs
+
+
 def recoveries(blows: Sequence[Blow], evidence: Evidence) -> None:
     """Each blow knows how long it took until the struck batch was done, or, where it was done already or none was in
     hand, until the next batch was done that somebody took after the blow."""
@@ -208,13 +247,14 @@ def table(rounds: Sequence[Round]) -> str:
     faults = [blow for blow in blows if blow.fault.deed.is_fault]
     lines += [f"{'all faults':<18}{len(faults):>6}{_times(faults)}", ""]
     lines.append(
-        f"{'round':<18}{'faults':>6}{'unmet':>10}{'calls again':>12}{'violations':>12}{'same state':>12}{'seconds':>10}"
+        f"{'round':<18}{'faults':>6}{'unmet':>10}{'overlaps':>10}{'calls again':>12}"
+        f"{'violations':>12}{'same state':>12}{'seconds':>10}"
     )
     for one in rounds:
         struck = sum(blow.fault.deed.is_fault for blow in one.blows)
         same = {None: "-", True: "yes", False: "no"}[one.same_state]
         lines.append(
-            f"{one.name:<18}{struck:>6}{len(one.unmet):>10}{one.repeated_calls:>12}{len(one.violations):>12}"
+            f"{one.name:<18}{struck:>6}{len(one.unmet):>10}{one.overlaps:>10}{one.repeated_calls:>12}{len(one.violations):>12}"
             f"{same:>12}{one.seconds:>10.1f}"
         )
     for one in rounds:

@@ -44,11 +44,13 @@ class Deed(StrEnum):
     """Three more sync workers."""
     SCALE_DOWN = "scale 4 to 1"
     """All but one sync worker are asked to go."""
+    CANCEL = "cancel a run"
+    """An operator cancels the run of the batch in hand."""
 
     @property
     def is_fault(self) -> bool:
         """False for what any operator does on a good day."""
-        return self not in {Deed.SCALE_UP, Deed.SCALE_DOWN}
+        return self not in {Deed.SCALE_UP, Deed.SCALE_DOWN, Deed.CANCEL}
 
     @property
     def loses(self) -> bool:
@@ -140,8 +142,9 @@ _LOSSES: Final = 2
 """So often may faults lose a batch of one step: a third loss in a row splits it, which is right, but not every time."""
 
 
-def schedule(seed: int, faults: int, weeks: int) -> list[Fault]:
-    """So many faults and one scaling of the sync workers from 1 to 4 and back to 1, the same for ever.
+def schedule(seed: int, faults: int, weeks: int, cancels: int = 0) -> list[Fault]:
+    """So many faults, one scaling of the sync workers from 1 to 4 and back to 1, and so many cancelled runs, the same
+    for ever. Other numbers of cancelled runs change nothing about the rest.
 
     They are spread over a first cycle and those of `weeks` more weeks.
     """
@@ -162,6 +165,7 @@ def schedule(seed: int, faults: int, weeks: int) -> list[Fault]:
     chosen: list[tuple[Deed, str]] = certain if faults >= len(certain) else random.sample(certain, faults)
     while len(chosen) < faults:
         chosen.append((random.choice((*_PROCESS, *_SOFT)), ""))
+    chosen += [(Deed.CANCEL, random.choice(("import", "sync", "export"))) for _ in range(cancels)]
     taken = {(one.cycle, one.place, one.stage, one.n) for one in made}
     losses: dict[tuple[int, str], int] = {}
     for deed, kind in chosen:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 from msgspec.structs import replace
 from tests.chaos.arena import Arena
+from tests.chaos.guests import guests, write_guests
 from tests.chaos.replay import Replay
 from tests.chaos.teeth import Tooth
 from tests.fleet.sites import Outcome
@@ -28,11 +29,11 @@ from anabranch.config.differences import plan
 from anabranch.config.load import load_directory
 from anabranch.config.stamps import rule_stamps
 from anabranch.connectors.registry import check_options, known_connectors
-from anabranch.console.demo.generator import Organisation, found, next_week
+from anabranch.console.demo.generator import Organisation, found, next_week, write
 from anabranch.console.local_fleet import FleetMember, LocalFleet, Service, Surroundings
 from anabranch.model.configuration import Configuration, GuardLimit
 from anabranch.model.enums import ChangeClass, GuardPoint, TextCleanup
-from anabranch.model.identity import WorkerId
+from anabranch.model.identity import RunId, WorkerId
 from anabranch.store.faults import StoreUnavailable, is_absence
 from anabranch.store.migrate import migrate
 from anabranch.store.pool import prepare_connection
@@ -48,6 +49,10 @@ SETTINGS: Final = {
     "leader_lease_seconds": "2",
     "drain_seconds": "15",
 }
+LANES: Final = tuple(
+    f"lane-{one}" for one in ("hr", "training", "guests", "directory", "phonebook", "ledger", "badges")
+)
+CANCELLED: Final = "part of a round"
 _HERE: Final = Path(__file__).resolve().parent
 T = TypeVar("T")
 
@@ -66,6 +71,8 @@ class Size(NamedTuple):
     cycle: str = "disturbed"
     patience: float = 240.0
     stillness: float = 30.0
+    overlap: bool = False
+    """Whether different systems go their ways at the same time before each cycle."""
 
     def organisation(self, week: int) -> Organisation:
         made = found(self.people, self.seed)
@@ -73,9 +80,18 @@ class Size(NamedTuple):
             made, _ = next_week(made, self.seed, number, new_phones=0.08)
         return made
 
+    def lanes_of(self, week: int) -> tuple[str, ...]:
+        """The executions that overlap in that week. What confirms a target reads the file that a week before left."""
+        return (*LANES, *(("lane-confirm",) if week else ())) if self.overlap else ()
+
+    def supply(self, week: int, directory: Path) -> None:
+        """The sources hold what there is in that week."""
+        write(self.organisation(week), directory)
+        write_guests(guests(self.people, week), directory / "guests")
+
 
 def configuration(arena: Arena, batch_size: int, page_size: int) -> Configuration:
-    """The example's configuration with the ledger added, and guards with room for a small organisation's changes.
+    """The example's configuration, the ledger and the badges, and guards with room for a small organisation's changes.
 
     Personnel numbers are trimmed on their way, so that what HR has is proposed before it is settled; the records of
     trainings are settled as they come.
@@ -83,7 +99,8 @@ def configuration(arena: Arena, batch_size: int, page_size: int) -> Configuratio
     folder = arena.directory / "config"
     if not folder.exists():
         shutil.copytree(arena.project_root / "examples" / "organisation" / "config", folder)
-        shutil.copy(_HERE / "ledger.yaml", folder)
+        for added in ("ledger.yaml", "badges.yaml"):
+            shutil.copy(_HERE / added, folder)
     declared = load_directory(folder, connectors=known_connectors(), check_options=check_options)
     profiles = {
         key: replace(profile, batch_size=batch_size, page_size=page_size)
@@ -217,15 +234,23 @@ class Site:
 
     async def start(self, name: str, moment: datetime) -> int:
         """The execution is queued for the moment; its number."""
+        # Asked twice, a queued execution is the same one.
+        return await self._asked(lambda store: store.start_execution(name, "tester", moment))
 
-        async def begin() -> int:
+    async def cancel(self, batch: int) -> None:
+        """An operator cancels the run that the batch belongs to."""
+        rows = await self.database.ask("SELECT run_id FROM batch WHERE id = $1", batch)
+        await self._asked(lambda store: store.cancel_run(RunId(rows[0]["run_id"]), "tester", CANCELLED))
+
+    async def _asked(self, ask: Callable[[PostgresStore], Awaitable[T]]) -> T:
+        async def once() -> T:
             store = await PostgresStore.open(self.database.url, WorkerId("tester"), connections=1)
             try:
-                return await store.start_execution(name, "tester", moment)
+                return await ask(store)
             finally:
                 await store.close()
 
-        return await patiently(begin)  # asked twice, a queued execution is the same one
+        return await patiently(once)
 
     async def outcome(self) -> Outcome:
         """State hash with sections, target files by name, and the ledger as a directory holds it."""

@@ -145,6 +145,7 @@ class Striker:
             Deed.CRASH_POSTGRES: self._restart_postgres,
             Deed.SCALE_UP: self._scale_up,
             Deed.SCALE_DOWN: self._scale_down,
+            Deed.CANCEL: self._cancel,
         }[deed]
 
     # --- processes
@@ -216,6 +217,9 @@ class Striker:
         codes = [await self._gone(one) for one in surplus]
         # One that was still starting knows no signal yet, holds nothing, and simply ends.
         blow.exit_code = next((code for code in codes if code not in {0, -signal.SIGTERM}), 0)
+
+    async def _cancel(self, member: FleetMember, blow: Blow) -> None:
+        await self._site.cancel(blow.batch)
 
     # --- servers
 

@@ -75,6 +75,7 @@ SOUND = Evidence(
     batches=[batch(1, 1), batch(2, 2)],
     attempts=[Attempt(1, 1, "c1", "done", 2.0, "s1", "t1"), Attempt(2, 1, "c1", "done", 8.0, "s2", "t1")],
     exporting=0,
+    packs=0,
     bus=Bus({"sync-batches": 0}, {"sync-batches": 0}),
     calls=[call(9.0, 2), call(9.5, 2)],
     spans={"s1": "t1", "s2": "t1"},

@@ -24,6 +24,7 @@ from anabranch.model.objects import (
     ServedMvo,
     TargetPicture,
 )
+from anabranch.protocol.runs import RunRecord
 from anabranch.store.memory_packs import MemoryPackReading, creates_by_type
 from anabranch.store.memory_reading_import import MemoryImportReading, Sequences, cut
 from anabranch.store.memory_tables import Tables
@@ -193,22 +194,30 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
         return (op for (of, at, _), op in ops if (of, at) == (run, point) and op.verdict == "listed")
 
     async def due_deletions(
-        self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime
+        self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime, inherits: Sequence[TypeId] = ()
     ) -> list[tuple[TypeId, MvoId]]:
         return sorted(
             (mvo.type_id, mvo.id)
             for mvo in self._tables.mvos.values()
             if mvo.state is MvoState.PENDING_DELETION and mvo.type_id in mvo_types
             if mvo.delete_after is not None and mvo.delete_after <= now
-            if self._deletion_is_ripe(mvo, run)
+            if self._is_to_be_deleted_by(run, mvo, inherits)
         )
 
-    def _deletion_is_ripe(self, mvo: Mvo, run: RunId | None) -> bool:
-        """Not while a new join of the system that scheduled it may still rescue the object (SYN-94)."""
+    def _is_to_be_deleted_by(self, run: RunId | None, mvo: Mvo, inherits: Sequence[TypeId]) -> bool:
         by = (mvo.deletion or {}).get("run")
-        if run is not None:
-            return by == run
         scheduler = self._tables.runs.get(by) if by is not None else None
+        if run is None:
+            return self._deletion_is_ripe(scheduler)
+        if by == run:
+            return True
+        if mvo.type_id not in inherits or scheduler is None or scheduler.ended_at is None or scheduler.now is None:
+            return False
+        at_once = mvo.delete_after is not None and mvo.delete_after <= scheduler.now
+        return at_once and self._deletion_is_ripe(scheduler)
+
+    def _deletion_is_ripe(self, scheduler: RunRecord | None) -> bool:
+        """Not while a new join of the system that scheduled it may still rescue the object (SYN-94)."""
         if scheduler is None or scheduler.system is None:
             return True
         return any(

@@ -254,9 +254,10 @@ class Reader(PackReader, Protocol):
     async def guard_ops(self, run: RunId, point: GuardPoint, lo: int, hi: int) -> list[GuardOp]: ...
 
     async def due_deletions(
-        self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime
+        self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime, inherits: Sequence[TypeId] = ()
     ) -> list[tuple[TypeId, MvoId]]:
-        """MVOs pending deletion whose `delete_after` is reached: those a given sync run scheduled, or (None) all."""
+        """MVOs pending deletion whose `delete_after` is reached: those a given sync run scheduled, or (None) all. The
+        run also gets, of the types it `inherits`, what was due at once in a run that is over and did not do it."""
 
     async def outbound_ranges(
         self, stamps: dict[TypeId, int], config_version: int, now: datetime, size: int

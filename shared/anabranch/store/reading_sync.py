@@ -117,9 +117,9 @@ class SyncReading:
         return [GuardOp(*row) for row in await self._connection.fetch(sql("read_guard_ops"), run, point, lo, hi)]
 
     async def due_deletions(
-        self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime
+        self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime, inherits: Sequence[TypeId] = ()
     ) -> list[tuple[TypeId, MvoId]]:
-        rows = await self._connection.fetch(sql("find_due_deletions"), run, mvo_types, now)
+        rows = await self._connection.fetch(sql("find_due_deletions"), run, mvo_types, now, inherits)
         return [(row[0], row[1]) for row in rows]
 
     async def outbound_ranges(

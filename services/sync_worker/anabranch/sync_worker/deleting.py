@@ -21,15 +21,22 @@ from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
 from anabranch.store.port import Reader
 from anabranch.sync_worker.deprovisioning import deprovision, is_under_way, strongest_action
-from anabranch.sync_worker.extent import context, unjoined
+from anabranch.sync_worker.extent import context, types_in_turn, unjoined
 
 
 async def count_deletions(task: Task) -> None:
-    """Every due deletion is listed: those this run scheduled, or, in housekeeping, all whose grace is over (SYN-60)."""
+    """Every due deletion is listed: those this run scheduled, or, in housekeeping, all whose grace is over (SYN-60).
+
+    A sync also takes over what was due at once in a run that is over: it was cancelled or failed before it came so far,
+    or an object was just being sent. Nobody has to wait for housekeeping then, except where a condition is to be asked
+    again: that may stay false for long, and would be counted by the guard of every sync.
+    """
+    metaverse = task.compiled.metaverse
     run = None if task.claimed.kind is RunKind.HOUSEKEEPING else task.claimed.run
+    inherits = [one for one in sorted(types_in_turn(task)) if metaverse[one].condition is None]
     changes = Changes()
     async with task.store.reader() as reader:
-        for type_id, mvo_id in await reader.due_deletions(run, list(task.compiled.metaverse), task.claimed.now):
+        for type_id, mvo_id in await reader.due_deletions(run, list(metaverse), task.claimed.now, inherits):
             changes.guard_ops.append(
                 GuardOp(GuardPoint.METAVERSE_DELETIONS, type_id, mvo_id, "delete", "its rule fired")
             )
@@ -88,7 +95,7 @@ def _decide(task: Task, loaded: _Loaded) -> Changes:
         if any(is_under_way(loaded.exports.get(cso.id)) for cso in links):
             detail = "not deleted yet: a change of one of its objects is just being sent"
             changes.item("mvo", Item(mvo.id, mvo.origin_key, "waiting", detail=detail))
-            continue  # it stays due; housekeeping deletes it
+            continue  # it stays due; the next sync or housekeeping deletes it
         changes.expect_mvos[mvo.id] = mvo.change_seq
         side = task.compiled.metaverse[mvo.type_id]
         for cso in links:
