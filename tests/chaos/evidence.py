@@ -117,7 +117,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _RUNS: Final = """
-SELECT id, execution_id AS execution, grp, profile, system_id AS system, state, message,
+SELECT id, execution_id AS execution, grp, profile, system_id AS system, state,
+       coalesce(message, (SELECT string_agg(DISTINCT e.kind || ': ' || e.message, '; ') FROM run_error e
+                           WHERE e.run_id = run.id)) AS message,
        extract(epoch FROM ended_at)::float8 AS ended, extract(epoch FROM deadline)::float8 AS deadline
   FROM run ORDER BY id
 """

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.services.driver import Ran, World
+from tests.services.driver import World
 from tests.services.organisation import with_crm
 
-from anabranch.model.enums import CsoState, GuardPoint, JoinType, MvoState
-from anabranch.runtime.work import Task
-from anabranch.sync_worker.handler import HANDLERS
+from anabranch.model.enums import CsoState, JoinType, MvoState
 
 ALL = ("p1,Ann,Sales,1", "p2,Bob,Sales,,p1", "p3,Cid,Sales,,p1")
 WITHOUT_ANN = ("p2,Bob,Sales,,p1", "p3,Cid,Sales,,p1")
@@ -260,71 +258,3 @@ async def test_an_account_we_made_does_not_keep_its_person_alive(world: World) -
     await world.run()
     assert sorted(await world.mvos()) == ["p2", "p3"]
     assert sorted(world.target()) == ["p2", "p3"]
-
-
-async def cancelled_at(world: World, monkeypatch: pytest.MonkeyPatch, step: str) -> Ran:
-    """A sync that somebody cancels when that step of it is planned."""
-    plan = HANDLERS.plans[step]
-
-    async def met(task: Task) -> None:
-        await world.store.cancel_run(task.claimed.run, "tester")
-        await plan(task)
-
-    with monkeypatch.context() as meanwhile:
-        meanwhile.setitem(HANDLERS.plans, step, met)
-        ran = await world.one("sync")
-    assert ran.state == "cancelled"
-    return ran
-
-
-async def one_who_left(world: World, **deletion: object) -> None:
-    """Ann has an account, and HR has her no more."""
-    with_crm(world.plan, world.place)
-    world.plan["metaverse"]["person"]["deletion"] |= deletion
-    world.contacts("c1,p1,77")
-    await world.apply()
-    world.people(*ALL)
-    await world.run()
-    world.people(*WITHOUT_ANN)
-    await world.one("import")
-
-
-@pytest.mark.behaviour("SYN-56", "SYN-60", "FLT-24")
-async def test_what_a_cancelled_sync_was_about_to_delete_is_deleted_by_the_next_one(
-    any_world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = any_world
-    await one_who_left(world)
-    ran = await cancelled_at(world, monkeypatch, "flow")
-    assert (ran.changed("deletion_scheduled"), ran.changed("mvo_deleted")) == (["hr/person/p1"], [])
-    ran = await world.one("crm-sync")
-    assert (ran.state, ran.changed("mvo_deleted")) == ("completed", ["hr/person/p1"])
-    await world.run("export")
-    assert sorted(world.target()) == ["p2", "p3"]
-    assert (await world.one("sync")).changed("mvo_deleted") == []
-
-
-@pytest.mark.behaviour("SYN-19", "SYN-58", "SYN-94")
-async def test_nobody_else_deletes_whom_a_sync_that_was_cancelled_before_it_matched_may_still_rescue(
-    any_world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = any_world
-    await one_who_left(world)
-    await cancelled_at(world, monkeypatch, "match.propose")
-    assert (await world.one("crm-sync")).changed("mvo_deleted") == []
-    assert (await world.one("sync")).changed("mvo_deleted") == ["hr/person/p1"]
-
-
-@pytest.mark.behaviour("SYN-57", "SYN-59")
-@pytest.mark.parametrize("deletion", [{"grace": "7d"}, {"condition": 'mv["phone"] == "returned"'}])
-async def test_a_sync_takes_over_no_deletion_that_was_not_due_at_once(
-    world: World, monkeypatch: pytest.MonkeyPatch, deletion: dict[str, str]
-) -> None:
-    await one_who_left(world, **deletion)
-    await cancelled_at(world, monkeypatch, "flow")
-    await world.pass_time(days=8)
-    ran = await world.one("crm-sync")
-    assert (ran.state, ran.changed("mvo_deleted")) == ("completed", [])
-    async with world.store.reader() as reader:
-        assert await reader.guard_ops(ran.run, GuardPoint.METAVERSE_DELETIONS, 0, 2**62) == []
-    assert (await world.mvo("p1")).state is MvoState.PENDING_DELETION

@@ -18,7 +18,7 @@ from anabranch.engine.expressions import EvalContext, NeedsDraw
 from anabranch.engine.flow import Evaluation, evaluate, recall
 from anabranch.engine.keys import first_keys, key_hash, keys_of
 from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange, NewMvo
-from anabranch.model.enums import OutOfScopeAction
+from anabranch.model.enums import JoinType, OutOfScopeAction
 from anabranch.model.identity import CsoId, MvoId, RunId
 from anabranch.model.objects import Cso, Document, Mvo, Proposal, RawRef, Reservation
 from anabranch.runtime.loading import links_by_mvo
@@ -63,14 +63,30 @@ async def load_joined(task: Task, reader: Reader, csos: list[Cso]) -> Loaded:
     inbound = {cso.type_id: task.compiled.inbound[cso.type_id] for cso in csos}
     ids = sorted({cso.mvo_id for cso in csos if cso.mvo_id is not None})
     mvos = {mvo.id: mvo for mvo in await reader.mvos(ids)}
-    contested = any(_is_contested(task, one) for one in inbound.values())
+    linked = ids
+    if not any(_is_contested(task, one) for one in inbound.values()):
+        linked = sorted({one.mvo_id for one in csos if one.mvo_id in mvos and _may_be_early(one, mvos[one.mvo_id])})
     return Loaded(
         csos=csos,
         refs=await read_refs(task, reader, csos),
         mvos=mvos,
-        links=await links_by_mvo(reader, ids, csos) if contested else {},
+        links=await links_by_mvo(reader, linked, csos) if linked else {},
         keys=await keys_by_mvo(task, reader, mvos),
         reservations=await draws_of(task, reader, csos, ids),
+    )
+
+
+def _may_be_early(cso: Cso, mvo: Mvo) -> bool:
+    """Whether the object may come to its metaverse object before the one that projected it has given it anything."""
+    return not mvo.evaluated and cso.join_type is not JoinType.PROJECTED
+
+
+def _is_early(loaded: Loaded, cso: Cso, mvo: Mvo) -> bool:
+    """The object that projected this one owes its first evaluation: it failed, or its run was ended in between. Until
+    then what others give it makes nothing that a target could get."""
+    return _may_be_early(cso, mvo) and any(
+        other.join_type is JoinType.PROJECTED and other.synced_seq == 0 and other.id != cso.id
+        for other in loaded.links.get(mvo.id, ())
     )
 
 
@@ -227,7 +243,7 @@ def write_values(
     _write_link(task, changes, loaded, cso, mvo, outcome, wishes or [])
     differs = outcome.doc is not mvo.doc or outcome.provenance is not mvo.provenance
     serves = any(target.type_id == cso.type_id for target in side.targets)
-    complete = mvo.evaluated or not outcome.owes_draw
+    complete = mvo.evaluated or not (outcome.owes_draw or _is_early(loaded, cso, mvo))
     if not (always or created or differs or complete is not mvo.evaluated or (serves and not mvo.outbound_due)):
         return
     due_now = always or mvo.outbound_due or bool(outcome.values) or not mvo.evaluated or serves

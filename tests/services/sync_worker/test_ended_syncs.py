@@ -1,0 +1,125 @@
+"""Syncs that were ended in between, by somebody or by a failure: what other syncs make of what they left."""
+
+from __future__ import annotations
+
+import pytest
+from tests.services.driver import Ran, World
+from tests.services.organisation import flow, with_crm
+
+from anabranch.model.enums import GuardPoint, MvoState
+from anabranch.runtime.work import Task
+from anabranch.sync_worker.handler import HANDLERS
+
+ALL = ("p1,Ann,Sales,1", "p2,Bob,Sales,,p1", "p3,Cid,Sales,,p1")
+WITHOUT_ANN = ("p2,Bob,Sales,,p1", "p3,Cid,Sales,,p1")
+
+
+async def cancelled_at(world: World, monkeypatch: pytest.MonkeyPatch, step: str) -> Ran:
+    """A sync that somebody cancels when that step of it is planned."""
+    plan = HANDLERS.plans[step]
+
+    async def met(task: Task) -> None:
+        await world.store.cancel_run(task.claimed.run, "tester")
+        await plan(task)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setitem(HANDLERS.plans, step, met)
+        ran = await world.one("sync")
+    assert ran.state == "cancelled"
+    return ran
+
+
+async def one_who_left(world: World, **deletion: object) -> None:
+    """Ann has an account, and HR has her no more."""
+    with_crm(world.plan, world.place)
+    world.plan["metaverse"]["person"]["deletion"] |= deletion
+    world.contacts("c1,p1,77")
+    await world.apply()
+    world.people(*ALL)
+    await world.run()
+    world.people(*WITHOUT_ANN)
+    await world.one("import")
+
+
+@pytest.mark.behaviour("SYN-56", "SYN-60", "FLT-24")
+async def test_what_a_cancelled_sync_was_about_to_delete_is_deleted_by_the_next_one(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = any_world
+    await one_who_left(world)
+    ran = await cancelled_at(world, monkeypatch, "flow")
+    assert (ran.changed("deletion_scheduled"), ran.changed("mvo_deleted")) == (["hr/person/p1"], [])
+    ran = await world.one("crm-sync")
+    assert (ran.state, ran.changed("mvo_deleted")) == ("completed", ["hr/person/p1"])
+    await world.run("export")
+    assert sorted(world.target()) == ["p2", "p3"]
+    assert (await world.one("sync")).changed("mvo_deleted") == []
+
+
+@pytest.mark.behaviour("SYN-19", "SYN-58", "SYN-94")
+async def test_nobody_else_deletes_whom_a_sync_that_was_cancelled_before_it_matched_may_still_rescue(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = any_world
+    await one_who_left(world)
+    await cancelled_at(world, monkeypatch, "match.propose")
+    assert (await world.one("crm-sync")).changed("mvo_deleted") == []
+    assert (await world.one("sync")).changed("mvo_deleted") == ["hr/person/p1"]
+
+
+@pytest.mark.behaviour("SYN-57", "SYN-59")
+@pytest.mark.parametrize("deletion", [{"grace": "7d"}, {"condition": 'mv["phone"] == "returned"'}])
+async def test_a_sync_takes_over_no_deletion_that_was_not_due_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, deletion: dict[str, str]
+) -> None:
+    await one_who_left(world, **deletion)
+    await cancelled_at(world, monkeypatch, "flow")
+    await world.pass_time(days=8)
+    ran = await world.one("crm-sync")
+    assert (ran.state, ran.changed("mvo_deleted")) == ("completed", [])
+    async with world.store.reader() as reader:
+        assert await reader.guard_ops(ran.run, GuardPoint.METAVERSE_DELETIONS, 0, 2**62) == []
+    assert (await world.mvo("p1")).state is MvoState.PENDING_DELETION
+
+
+async def half_a_person(world: World, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool) -> None:
+    """HR has projected Ann and given her nothing, because its sync was cancelled before it drew her name, or because
+    her department is none. The second source has a number for her, which is all that her account needs."""
+    with_crm(world.plan, world.place)
+    person = world.plan["rules"]["hr-person"]["mappings"]
+    person["dept"] = flow("dept", expression='to_text(to_integer(cs["dept"]) + 1)')
+    if cancelled:
+        world.plan["metaverse"]["person"]["attributes"]["login"] = {"type": "text", "case-sensitive": False}
+        world.plan["unique-values"] = {"login": {"metaverse": "person.login", "targets": ["directory.account.uid"]}}
+        person["login"] = flow("login", expression='unique_value("login", numbered(lower(cs["name"]), 2, 9))')
+    account = world.plan["rules"]["account"]["mappings"]
+    account["uid"] = flow("uid", "phone")
+    account["dn"] = flow("dn", expression='"uid=" + mv["phone"] + ",ou=people,dc=x"')
+    world.contacts("c1,p1,77")
+    await world.apply()
+    world.people("p1,Ann," + ("1" if cancelled else "one"))
+    await world.one("import")
+    if cancelled:
+        await cancelled_at(world, monkeypatch, "reserve.settle")
+    else:
+        assert (await world.one("sync")).state == "completed_with_errors"
+
+
+@pytest.mark.behaviour("SYN-69", "SYN-92", "FLT-24")
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_nobody_gets_an_account_from_another_source_before_the_own_one_has_given_anything(
+    any_world: World, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool
+) -> None:
+    world = any_world
+    await half_a_person(world, monkeypatch, cancelled=cancelled)
+    await world.one("crm-import")
+    ran = await world.one("crm-sync")
+    assert (ran.state, ran.errors, ran.changed("provisioned")) == ("completed", [], [])
+    early = await world.mvo("p1")
+    assert (early.doc["phone"], early.evaluated) == ("77", False)
+    world.people("p1,Ann,4")
+    await world.one("import")
+    ran = await world.one("sync")
+    assert (ran.state, ran.changed("provisioned")) == ("completed", ["hr/person/p1"])
+    await world.one("export")
+    assert world.target()["77"]["cn"] == ["Ann"]
