@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from tests.builders import NOW, a_claimed, a_link_of, a_new_cso, a_new_mvo, an_mvo_write
@@ -51,8 +52,17 @@ class DataKeeper(Protocol):
     def reader(self) -> AbstractAsyncContextManager[Reader]:
         """A reader of what is committed."""
 
-    async def a_run(self, run: RunId, system: SystemId, step: str, state: StepState, *, ended: bool = False) -> None:
-        """A sync run of that system stands there with one step in that state."""
+    async def a_run(
+        self,
+        run: RunId,
+        system: SystemId,
+        step: str,
+        state: StepState,
+        *,
+        ended: bool = False,
+        now: datetime | None = None,
+    ) -> None:
+        """A sync run of that system, and of that instant, stands there with one step in that state."""
 
 
 async def write(keeper: DataKeeper, changes: Changes, batch: int = 1) -> Moved:
@@ -113,7 +123,16 @@ class PgDataKeeper:
         async with self.pool.acquire() as connection:
             yield PgReader(connection)
 
-    async def a_run(self, run: RunId, system: SystemId, step: str, state: StepState, *, ended: bool = False) -> None:
+    async def a_run(
+        self,
+        run: RunId,
+        system: SystemId,
+        step: str,
+        state: StepState,
+        *,
+        ended: bool = False,
+        now: datetime | None = None,
+    ) -> None:
         async with self.pool.acquire() as connection:
             await connection.execute(
                 "INSERT INTO config_version (version, digest, document, stamps, change_class, difference, author)"
@@ -129,14 +148,15 @@ class PgDataKeeper:
             )
             await connection.execute(
                 "INSERT INTO run (id, execution_id, grp, n, profile, kind, system_id, state, config_version, page_size,"
-                " batch_size, deadline_after, span_id, ended_at) OVERRIDING SYSTEM VALUE"
-                " VALUES ($1, $2, 1, 1, '', $3, $4, $5, 1, 1, 1, '1h', '', $6)",
+                " batch_size, deadline_after, span_id, ended_at, now) OVERRIDING SYSTEM VALUE"
+                " VALUES ($1, $2, 1, 1, '', $3, $4, $5, 1, 1, 1, '1h', '', $6, $7)",
                 run,
                 execution,
                 RunKind.DELTA_SYNC,
                 system,
                 "cancelled" if ended else "queued",
                 NOW if ended else None,
+                now,
             )
             await connection.execute(
                 "INSERT INTO run_step (run_id, ordinal, name, state, span_id) VALUES ($1, 1, $2, $3, '')",

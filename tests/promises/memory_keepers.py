@@ -52,7 +52,16 @@ class MemoryDataKeeper:
         async with self._store.reader() as reader:
             yield reader
 
-    async def a_run(self, run: RunId, system: SystemId, step: str, state: StepState, *, ended: bool = False) -> None:
+    async def a_run(
+        self,
+        run: RunId,
+        system: SystemId,
+        step: str,
+        state: StepState,
+        *,
+        ended: bool = False,
+        now: datetime | None = None,
+    ) -> None:
         self._store.tables.runs.put(
             run,
             RunRecord(
@@ -71,6 +80,7 @@ class MemoryDataKeeper:
                 span_id="",
                 requested_at=NOW,
                 ended_at=NOW if ended else None,
+                now=now,
             ),
         )
         opened = StepRecord(run=run, ordinal=1, name=step, state=state, span_id="", opened_at=NOW)

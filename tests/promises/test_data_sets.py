@@ -233,6 +233,33 @@ async def test_an_mvo_owes_an_evaluation_when_marked_stale_or_turned(data_keeper
         assert [one.id for one in await reader.outbound_mvos(*owed, 3, 9)] == [3, 5, 8]
 
 
+@pytest.mark.behaviour("SYN-69", "SYN-94")
+async def test_who_lost_a_source_is_owed_nothing_until_that_run_or_a_later_one_of_its_system_has_matched(
+    data_keeper: DataKeeper,
+) -> None:
+    writes = [
+        an_mvo_write(1, outbound_due=True, parted_in=RunId(1)),
+        an_mvo_write(2, outbound_due=True),
+        an_mvo_write(3, outbound_due=True, parted_in=RunId(9)),  # a run that is not known any more
+        an_mvo_write(4, outbound_due=True, parted_in=RunId(2)),
+    ]
+    await write(data_keeper, Changes(new_mvos=[a_new_mvo(one.id) for one in writes], mvos=writes))
+    later = [an_mvo_write(one.id, outbound_due=True) for one in writes]
+    await write(data_keeper, Changes(mvos=later))  # what is written of them afterwards changes nothing about that
+    await data_keeper.a_run(RunId(1), HR, "match.settle", StepState.CANCELLED, ended=True)
+    await data_keeper.a_run(RunId(2), SystemId(2), "match.settle", StepState.CLOSED)
+
+    async def owed() -> list[int]:
+        async with data_keeper.reader() as reader:
+            return [one.id for one in await reader.outbound_mvos({PERSON_MVO: 0}, 2, NOW, 0, 9)]
+
+    assert await owed() == [2, 3, 4]
+    await data_keeper.a_run(RunId(3), SystemId(2), "match.settle", StepState.CLOSED)
+    assert await owed() == [2, 3, 4]
+    await data_keeper.a_run(RunId(4), HR, "match.settle", StepState.CLOSED)
+    assert await owed() == [1, 2, 3, 4]
+
+
 async def pending_deletions(reader: Reader, run: int | None) -> list[int]:
     return [mvo for _, mvo in await reader.due_deletions(None if run is None else RunId(run), [PERSON_MVO], NOW)]
 
@@ -254,6 +281,33 @@ async def test_a_deletion_is_due_to_others_once_its_run_or_a_later_one_has_match
     async with data_keeper.reader() as reader:
         assert await pending_deletions(reader, None) == [1, 2, 3]
         assert await reader.due_deletions(None, [TypeId(8)], NOW) == []
+
+
+@pytest.mark.behaviour("SYN-56", "SYN-94")
+async def test_a_run_inherits_what_was_due_at_once_in_a_run_that_is_over_and_that_nobody_can_rescue(
+    data_keeper: DataKeeper,
+) -> None:
+    def doomed(number: int, run: int, when: timedelta = timedelta()) -> Any:
+        deletion = {"run": run}
+        return an_mvo_write(number, state=MvoState.PENDING_DELETION, delete_after=NOW + when, deletion=deletion)
+
+    writes = [doomed(1, 1), doomed(2, 2), doomed(3, 4), doomed(4, 1, timedelta(hours=-1)), doomed(5, 3)]
+    await write(data_keeper, Changes(new_mvos=[a_new_mvo(one.id) for one in writes], mvos=writes))
+    hour = timedelta(hours=1)
+    await data_keeper.a_run(RunId(1), HR, "match.settle", StepState.CANCELLED, ended=True, now=NOW - hour)
+    await data_keeper.a_run(RunId(2), HR, "match.settle", StepState.CANCELLED, ended=True, now=NOW)
+    await data_keeper.a_run(RunId(3), SystemId(2), "match.settle", StepState.CANCELLED, ended=True, now=NOW)
+    await data_keeper.a_run(RunId(4), HR, "match.settle", StepState.CLOSED, now=NOW)
+    async with data_keeper.reader() as reader:
+
+        async def due(*inherits: TypeId) -> list[int]:
+            found = await reader.due_deletions(RunId(4), [PERSON_MVO], NOW, inherits)
+            return [one for _, one in found]
+
+        assert await due() == [3], "its own"
+        # Not 1, for which a grace of an hour was over later than its run's now; not 5, which its system may rescue.
+        assert await due(PERSON_MVO) == [2, 3, 4]
+        assert await due(TypeId(8)) == [3]
 
 
 # --- exports

@@ -149,6 +149,8 @@ class MvoWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     outbound_version: int
     outbound_turns_at: datetime | None = None
     touch: bool = True
+    parted_in: RunId | None = None
+    """The run that has just taken an object of a source from it; None leaves what stands."""
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):

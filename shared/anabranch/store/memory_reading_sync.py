@@ -208,20 +208,20 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
         by = (mvo.deletion or {}).get("run")
         scheduler = self._tables.runs.get(by) if by is not None else None
         if run is None:
-            return self._deletion_is_ripe(scheduler)
+            return self._has_matched_since(scheduler)
         if by == run:
             return True
         if mvo.type_id not in inherits or scheduler is None or scheduler.ended_at is None or scheduler.now is None:
             return False
         at_once = mvo.delete_after is not None and mvo.delete_after <= scheduler.now
-        return at_once and self._deletion_is_ripe(scheduler)
+        return at_once and self._has_matched_since(scheduler)
 
-    def _deletion_is_ripe(self, scheduler: RunRecord | None) -> bool:
-        """Not while a new join of the system that scheduled it may still rescue the object (SYN-94)."""
-        if scheduler is None or scheduler.system is None:
+    def _has_matched_since(self, run: RunRecord | None) -> bool:
+        """Whether no new join of the run's system can give an object back what the run took from it (SYN-94)."""
+        if run is None or run.system is None:
             return True
         return any(
-            later.system == scheduler.system and later.id >= scheduler.id and self._has_closed(later.id, "match.settle")
+            later.system == run.system and later.id >= run.id and self._has_closed(later.id, "match.settle")
             for later in self._tables.runs.values()
         )
 
@@ -248,8 +248,13 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
                 continue
             stale = mvo.outbound_stamp != stamps[mvo.type_id] and mvo.outbound_version < config_version
             turns_at = self._tables.mvo_turns.get(mvo.id)
-            if mvo.outbound_due or stale or (turns_at is not None and turns_at <= now):
+            turned = turns_at is not None and turns_at <= now
+            if not self._may_be_joined_again(mvo.id) if mvo.outbound_due else stale or turned:
                 yield mvo
+
+    def _may_be_joined_again(self, mvo: MvoId) -> bool:
+        parted_in = self._tables.mvo_parted.get(mvo)
+        return parted_in is not None and not self._has_matched_since(self._tables.runs.get(parted_in))
 
     # --- export
 

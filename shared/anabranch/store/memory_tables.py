@@ -205,6 +205,7 @@ class Tables:
         self.cso_keys: Table[tuple[CsoId, str, bytes], KeyRow] = table("cso_keys")
         self.mvos: Table[MvoId, Mvo] = table("mvos")
         self.mvo_turns: Table[MvoId, datetime] = table("mvo_turns")
+        self.mvo_parted: Table[MvoId, RunId] = table("mvo_parted")
         self.mvo_refs: Table[tuple[MvoId, str, MvoId], MvoRef] = table("mvo_refs")
         self.match_keys: Table[tuple[MvoId, str, bytes], KeyRow] = table("match_keys")
         self.keyed: Table[tuple[TypeId, str], bool] = table("keyed")

@@ -111,6 +111,8 @@ class MemoryWriter:
         )
         self._tables.mvos.put(write.id, mvo)
         _put_or_remove(self._tables.mvo_turns, write.id, write.outbound_turns_at)
+        if write.parted_in is not None:
+            self._tables.mvo_parted.put(write.id, write.parted_in)
 
     def _mark_mvo(self, mark: MvoMark) -> None:
         old = self._tables.mvos.get(mark.id)
@@ -161,6 +163,7 @@ class MemoryWriter:
         for mvo_id in gone:
             self._tables.mvos.remove(mvo_id)
             self._tables.mvo_turns.remove(mvo_id)
+            self._tables.mvo_parted.remove(mvo_id)
 
     def _release(self, cso: Cso) -> None:
         self._tables.csos.put(

@@ -110,6 +110,7 @@ def _shared_by(mvo: MvoWrite) -> tuple[Any, ...]:
         mvo.outbound_version,
         mvo.outbound_turns_at,
         mvo.touch,
+        mvo.parted_in,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.services.driver import Ran, World
-from tests.services.organisation import flow, with_crm
+from tests.services.organisation import flow, match, with_crm
 
 from anabranch.model.enums import GuardPoint, MvoState
 from anabranch.runtime.work import Task
@@ -123,3 +123,30 @@ async def test_nobody_gets_an_account_from_another_source_before_the_own_one_has
     assert (ran.state, ran.changed("provisioned")) == ("completed", ["hr/person/p1"])
     await world.one("export")
     assert world.target()["77"]["cn"] == ["Ann"]
+
+
+@pytest.mark.behaviour("SYN-19", "SYN-69", "SYN-94", "FLT-24")
+@pytest.mark.parametrize("action", ["disconnect", "delete"])
+async def test_who_is_between_two_keys_when_a_sync_is_cancelled_keeps_the_account_until_it_was_tried_again(
+    any_world: World, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    world = any_world
+    with_crm(world.plan, world.place)
+    world.plan["metaverse"]["person"]["deletion"] = {"rule": "when-last-connector-disconnected"}
+    world.plan["rules"]["hr-person"]["match"] = [match("phone", "phone")]
+    world.plan["rules"]["account"] |= {"scope": {"expression": 'joined("hr")'}, "deprovision-action": action}
+    world.contacts("c1,p1,555")
+    await world.apply()
+    world.people("p1,Ann,Sales,555", "p2,Bob,Sales,556")
+    await world.run()
+    world.people("p9,Ann,Sales,555", "p2,Bob,Sales,556")  # Ann has a new key; her phone tells who she is
+    await world.one("import")
+    await cancelled_at(world, monkeypatch, "match.propose")
+    assert (await world.csos("contact"))["c1"].mvo_id == (await world.mvo("p1")).id
+    assert (await world.one("crm-sync")).state == "completed"
+    assert await world.exports() == [], "she is left to the next sync of HR"
+    assert not any(one.released for one in (await world.csos("account")).values())
+    assert (await world.one("sync")).state == "completed"
+    await world.one("export")
+    assert sorted(world.target()) == ["p2", "p9"]
+    assert len(await world.csos("account")) == 2, "the same account, renamed"

@@ -114,7 +114,15 @@ def _leave(task: Task, changes: Changes, cso: Cso, mvo: Mvo, loaded: _Loaded) ->
         doc, provenance = _recall(task, changes, cso, mvo, remaining, keep=state is MvoState.PENDING_DELETION)
         _recall_references(changes, cso, loaded.refs.get(mvo.id, ()), keep=state is MvoState.PENDING_DELETION)
     changes.mvos.append(
-        rewritten(mvo, state=state, delete_after=delete_after, deletion=deletion, doc=doc, provenance=provenance)
+        rewritten(
+            mvo,
+            state=state,
+            delete_after=delete_after,
+            deletion=deletion,
+            doc=doc,
+            provenance=provenance,
+            parted_in=task.claimed.run,
+        )
     )
 
 

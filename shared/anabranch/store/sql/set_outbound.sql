@@ -1,5 +1,6 @@
 -- MVOs owed an outbound evaluation, each once: marked ones, then quiet ones with a stale stamp, then quiet and fresh ones
--- that time has turned. Minimum and maximum tell whether a type has any stale one.
+-- that time has turned. Minimum and maximum tell whether a type has any stale one. One that a source's object was taken
+-- from waits until that run, or a later one of its system, has closed its matching: before that it may get another.
 WITH stamp AS MATERIALIZED (
     SELECT * FROM unnest($3::integer[], $4::bigint[]) AS t (type_id, outbound_stamp)
 ), stale_type AS MATERIALIZED (
@@ -14,6 +15,16 @@ SELECT m.mvo_id AS id
   FROM stamp t
   JOIN mvo_sync m ON m.type_id = t.type_id
  WHERE m.outbound_due AND m.evaluated AND m.mvo_id BETWEEN $1 AND $2
+   AND (m.parted_in IS NULL
+        OR NOT EXISTS (SELECT FROM run parting
+                        WHERE parting.id = m.parted_in
+                          AND NOT EXISTS (SELECT
+                                            FROM run r
+                                            JOIN run_step p ON p.run_id = r.id
+                                           WHERE r.system_id = parting.system_id
+                                             AND r.id >= parting.id
+                                             AND p.name = 'match.settle'
+                                             AND p.state IN ('closed', 'closed_errors'))))
 UNION ALL
 SELECT m.mvo_id
   FROM stale_type t

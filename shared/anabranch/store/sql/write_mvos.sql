@@ -3,9 +3,9 @@ WITH given AS MATERIALIZED (
     SELECT u.id, u.doc, u.provenance, t.*
       FROM unnest($1::bigint[], $2::json[], $3::json[], $4::integer[]) AS u (id, doc, provenance, shared)
       JOIN unnest($5::text[], $6::timestamptz[], $7::jsonb[], $8::boolean[], $9::boolean[], $10::bigint[],
-                  $11::integer[], $12::timestamptz[], $13::boolean[]) WITH ORDINALITY
+                  $11::integer[], $12::timestamptz[], $13::boolean[], $14::bigint[]) WITH ORDINALITY
            AS t (state, delete_after, deletion, evaluated, outbound_due, outbound_stamp, outbound_version,
-                 outbound_turns_at, touch, number) ON t.number = u.shared
+                 outbound_turns_at, touch, parted_in, number) ON t.number = u.shared
 ), wide AS (
     UPDATE mvo m
        SET state = u.state, delete_after = u.delete_after, deletion = u.deletion, doc = u.doc, provenance = u.provenance
@@ -15,6 +15,7 @@ WITH given AS MATERIALIZED (
 UPDATE mvo_sync s
    SET evaluated = u.evaluated, outbound_due = u.outbound_due, outbound_stamp = u.outbound_stamp,
        outbound_version = u.outbound_version, outbound_turns_at = u.outbound_turns_at,
+       parted_in = coalesce(u.parted_in, s.parted_in),
        change_seq = CASE WHEN u.touch THEN nextval('change_seq') ELSE s.change_seq END
   FROM given u
  WHERE s.mvo_id = u.id
