@@ -235,7 +235,7 @@ def expected(size: Size) -> dict[str, list[str]]:
     """What has to be there after the last cycle, by the organisation alone."""
     last = size.organisation(size.weeks)
     active = sorted(one.id for one in last.people.values() if one.status in {"active", "leave"})
-    visitors = [one.id for one in guests(size.people, size.weeks)]
+    visitors = guests(size.people, size.weeks)
     there = {"hr/person": sorted(last.people), "hr/unit": sorted(last.units)}
     if size.cycle != "brief":
         there |= {"ledger of active people": active, "accounts in the ledger": [str(len(active))]}
@@ -244,8 +244,8 @@ def expected(size: Size) -> dict[str, list[str]]:
             "training/record": sorted(last.certificates),
             "directory of active people": active,
             "accounts in directory.ldif": [str(len(active))],
-            "guests/guest": visitors,
-            "badges": sorted([*(f"p-{one}" for one in active), *(f"v-{one}" for one in visitors)]),
+            "guests/guest": [one.id for one in visitors],
+            "badges": sorted([*(f"p-{one}" for one in active), *(f"v-{one.passport}" for one in visitors)]),
         }
     return there
 

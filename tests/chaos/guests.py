@@ -1,18 +1,23 @@
-"""Guests: what the short ways of a fleet are disturbed with.
+"""Guests: what the short ways of a fleet are disturbed with, and what several sources share.
 
 They come from one plain file, refer to nobody, and get badges in another plain file, so that they go straight through a
 sync, wait in packs for their target, and are unpacked by whoever has to see one of them by itself. People get badges in
-the same file. The organisation of the example has none of that: its people refer to one another.
+the same file. The porter's list of visits joins them by their passports, so that two syncs take turns over them; and
+now and then one is registered anew under another number, and has to keep what she has. The organisation of the example
+has none of that.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 LEAVE_EVERY: Final = 7
 CHANGE_EVERY: Final = 5
+RENUMBER_EVERY: Final = 6
+VISIT_EVERY: Final = 2
 SHARE: Final = 3
 """One guest for so many people."""
 
@@ -21,29 +26,41 @@ class Guest(NamedTuple):
     id: str
     name: str
     host: str
+    passport: str
 
 
 def guests(people: int, week: int) -> list[Guest]:
-    """The guests of a week, in order of id: some of the week before have left, some changed, some are new."""
+    """The guests of a week, in order of id: some of the week before have left, some have changed or got another
+    number, some are new."""
     first = max(LEAVE_EVERY, people // SHARE)
-    there = {f"g{n:04}": Guest(f"g{n:04}", f"Guest {n}", f"unit {n % 4}") for n in range(first)}
+    there = [Guest(f"g{n:04}", f"Guest {n}", f"unit {n % 4}", f"P{n * 7919 % 10_007:05}") for n in range(first)]
     for later in range(1, week + 1):
-        for n, one in enumerate(list(there)):
-            if n % LEAVE_EVERY == later % LEAVE_EVERY:
-                del there[one]
-            elif n % CHANGE_EVERY == later % CHANGE_EVERY:
-                there[one] = there[one]._replace(name=f"{there[one].name} ({later})")
-        fresh = (f"g{later}{n:03}n" for n in range(first // LEAVE_EVERY))
-        there |= {one: Guest(one, f"Newcomer {one}", "reception") for one in fresh}
-    return sorted(there.values())
+        stayed = [_later(one, n, later) for n, one in enumerate(there) if n % LEAVE_EVERY != later % LEAVE_EVERY]
+        fresh = range(first // LEAVE_EVERY)
+        there = stayed + [Guest(f"g{later}{n:03}n", f"Newcomer {n}", "reception", f"Q{later}{n:03}") for n in fresh]
+    return sorted(there)
 
 
-def write_guests(there: list[Guest], directory: Path) -> None:
-    """Their file stands in the directory, whole or not at all."""
-    directory.mkdir(parents=True, exist_ok=True)
-    fresh = directory / "guests.fresh"
+def _later(guest: Guest, n: int, week: int) -> Guest:
+    if n % RENUMBER_EVERY == week % RENUMBER_EVERY:
+        return guest._replace(id=f"r{week}{guest.id}")
+    if n % CHANGE_EVERY == week % CHANGE_EVERY:
+        return guest._replace(name=f"{guest.name} ({week})")
+    return guest
+
+
+def write_guests(there: Sequence[Guest], directory: Path) -> None:
+    """Their files stand in the directory, each whole or not at all."""
+    _write(directory / "guests" / "guests.csv", Guest._fields, there)
+    visits = ((one.passport, f"floor {len(one.name) % 5}") for n, one in enumerate(there) if n % VISIT_EVERY == 0)
+    _write(directory / "visits" / "visits.csv", ("passport", "floor"), visits)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".fresh")
     with fresh.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(Guest._fields)
-        writer.writerows(there)
-    fresh.rename(directory / "guests.csv")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    fresh.rename(path)

@@ -50,7 +50,7 @@ SETTINGS: Final = {
     "drain_seconds": "15",
 }
 LANES: Final = tuple(
-    f"lane-{one}" for one in ("hr", "training", "guests", "directory", "phonebook", "ledger", "badges")
+    f"lane-{one}" for one in ("hr", "training", "guests", "visits", "directory", "phonebook", "ledger", "badges")
 )
 CANCELLED: Final = "part of a round"
 _HERE: Final = Path(__file__).resolve().parent
@@ -87,7 +87,7 @@ class Size(NamedTuple):
     def supply(self, week: int, directory: Path) -> None:
         """The sources hold what there is in that week."""
         write(self.organisation(week), directory)
-        write_guests(guests(self.people, week), directory / "guests")
+        write_guests(guests(self.people, week), directory)
 
 
 def configuration(arena: Arena, batch_size: int, page_size: int) -> Configuration:
