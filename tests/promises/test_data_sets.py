@@ -284,19 +284,18 @@ async def test_a_deletion_is_due_to_others_once_its_run_or_a_later_one_has_match
 
 
 @pytest.mark.behaviour("SYN-56", "SYN-94")
-async def test_a_run_inherits_what_was_due_at_once_in_a_run_that_is_over_and_that_nobody_can_rescue(
-    data_keeper: DataKeeper,
-) -> None:
+async def test_a_run_inherits_what_was_due_at_once_in_a_run_of_its_system_that_is_over(data_keeper: DataKeeper) -> None:
     def doomed(number: int, run: int, when: timedelta = timedelta()) -> Any:
         deletion = {"run": run}
         return an_mvo_write(number, state=MvoState.PENDING_DELETION, delete_after=NOW + when, deletion=deletion)
 
-    writes = [doomed(1, 1), doomed(2, 2), doomed(3, 4), doomed(4, 1, timedelta(hours=-1)), doomed(5, 3)]
+    writes = [doomed(1, 1), doomed(2, 2), doomed(3, 4), doomed(4, 1, timedelta(hours=-1)), doomed(5, 3), doomed(6, 5)]
     await write(data_keeper, Changes(new_mvos=[a_new_mvo(one.id) for one in writes], mvos=writes))
     hour = timedelta(hours=1)
     await data_keeper.a_run(RunId(1), HR, "match.settle", StepState.CANCELLED, ended=True, now=NOW - hour)
     await data_keeper.a_run(RunId(2), HR, "match.settle", StepState.CANCELLED, ended=True, now=NOW)
-    await data_keeper.a_run(RunId(3), SystemId(2), "match.settle", StepState.CANCELLED, ended=True, now=NOW)
+    await data_keeper.a_run(RunId(3), SystemId(2), "match.settle", StepState.CLOSED, ended=True, now=NOW)
+    await data_keeper.a_run(RunId(5), HR, "match.settle", StepState.CLOSED, now=NOW)
     await data_keeper.a_run(RunId(4), HR, "match.settle", StepState.CLOSED, now=NOW)
     async with data_keeper.reader() as reader:
 
@@ -305,7 +304,7 @@ async def test_a_run_inherits_what_was_due_at_once_in_a_run_that_is_over_and_tha
             return [one for _, one in found]
 
         assert await due() == [3], "its own"
-        # Not 1, for which a grace of an hour was over later than its run's now; not 5, which its system may rescue.
+        # Not 1, which was due an hour after its run; not 5, of another system; not 6, whose run is under way.
         assert await due(PERSON_MVO) == [2, 3, 4]
         assert await due(TypeId(8)) == [3]
 

@@ -214,7 +214,8 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
         if mvo.type_id not in inherits or scheduler is None or scheduler.ended_at is None or scheduler.now is None:
             return False
         at_once = mvo.delete_after is not None and mvo.delete_after <= scheduler.now
-        return at_once and self._has_matched_since(scheduler)
+        mine = self._tables.runs.get(run)
+        return at_once and mine is not None and mine.system == scheduler.system
 
     def _has_matched_since(self, run: RunRecord | None) -> bool:
         """Whether no new join of the run's system can give an object back what the run took from it (SYN-94)."""

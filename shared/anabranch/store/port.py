@@ -257,7 +257,7 @@ class Reader(PackReader, Protocol):
         self, run: RunId | None, mvo_types: Sequence[TypeId], now: datetime, inherits: Sequence[TypeId] = ()
     ) -> list[tuple[TypeId, MvoId]]:
         """MVOs pending deletion whose `delete_after` is reached: those a given sync run scheduled, or (None) all. The
-        run also gets, of the types it `inherits`, what was due at once in a run that is over and did not do it."""
+        run also gets, of the types it `inherits`, what was due at once in a run of its system that is over."""
 
     async def outbound_ranges(
         self, stamps: dict[TypeId, int], config_version: int, now: datetime, size: int

@@ -41,30 +41,33 @@ async def one_who_left(world: World, **deletion: object) -> None:
     await world.one("import")
 
 
-@pytest.mark.behaviour("SYN-56", "SYN-60", "FLT-24")
-async def test_what_a_cancelled_sync_was_about_to_delete_is_deleted_by_the_next_one(
-    any_world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.behaviour("SYN-56", "SYN-58", "SYN-60", "SYN-94", "FLT-24")
+@pytest.mark.parametrize("step", ["match.propose", "flow"])
+async def test_what_a_cancelled_sync_was_about_to_delete_is_deleted_by_the_next_one_of_its_system(
+    any_world: World, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     world = any_world
     await one_who_left(world)
-    ran = await cancelled_at(world, monkeypatch, "flow")
+    ran = await cancelled_at(world, monkeypatch, step)
     assert (ran.changed("deletion_scheduled"), ran.changed("mvo_deleted")) == (["hr/person/p1"], [])
-    ran = await world.one("crm-sync")
+    assert (await world.one("crm-sync")).changed("mvo_deleted") == [], "HR may still rescue her"
+    ran = await world.one("sync")
     assert (ran.state, ran.changed("mvo_deleted")) == ("completed", ["hr/person/p1"])
     await world.run("export")
     assert sorted(world.target()) == ["p2", "p3"]
-    assert (await world.one("sync")).changed("mvo_deleted") == []
 
 
-@pytest.mark.behaviour("SYN-19", "SYN-58", "SYN-94")
-async def test_nobody_else_deletes_whom_a_sync_that_was_cancelled_before_it_matched_may_still_rescue(
+@pytest.mark.behaviour("SYN-58")
+async def test_who_returns_after_the_sync_that_was_about_to_delete_her_was_cancelled_is_rescued(
     any_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = any_world
     await one_who_left(world)
-    await cancelled_at(world, monkeypatch, "match.propose")
-    assert (await world.one("crm-sync")).changed("mvo_deleted") == []
-    assert (await world.one("sync")).changed("mvo_deleted") == ["hr/person/p1"]
+    await cancelled_at(world, monkeypatch, "flow")
+    world.people(*ALL)
+    await world.one("import")
+    ran = await world.one("sync")
+    assert (ran.changed("deletion_cancelled"), ran.changed("mvo_deleted")) == (["hr/person/p1"], [])
 
 
 @pytest.mark.behaviour("SYN-57", "SYN-59")
@@ -75,7 +78,7 @@ async def test_a_sync_takes_over_no_deletion_that_was_not_due_at_once(
     await one_who_left(world, **deletion)
     await cancelled_at(world, monkeypatch, "flow")
     await world.pass_time(days=8)
-    ran = await world.one("crm-sync")
+    ran = await world.one("sync")
     assert (ran.state, ran.changed("mvo_deleted")) == ("completed", [])
     async with world.store.reader() as reader:
         assert await reader.guard_ops(ran.run, GuardPoint.METAVERSE_DELETIONS, 0, 2**62) == []

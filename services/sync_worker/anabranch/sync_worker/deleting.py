@@ -27,9 +27,10 @@ from anabranch.sync_worker.extent import context, types_in_turn, unjoined
 async def count_deletions(task: Task) -> None:
     """Every due deletion is listed: those this run scheduled, or, in housekeeping, all whose grace is over (SYN-60).
 
-    A sync also takes over what was due at once in a run that is over: it was cancelled or failed before it came so far,
-    or an object was just being sent. Nobody has to wait for housekeeping then, except where a condition is to be asked
-    again: that may stay false for long, and would be counted by the guard of every sync.
+    A sync also takes over what was due at once in a run of its system that is over: it was cancelled or failed before
+    it came so far, an object was just being sent, or a guard's operations were rejected. Nobody has to wait for
+    housekeeping then, except where a condition is to be asked again: that may stay false for long, and would be counted
+    by the guard of every sync.
     """
     metaverse = task.compiled.metaverse
     run = None if task.claimed.kind is RunKind.HOUSEKEEPING else task.claimed.run
