@@ -22,9 +22,9 @@ _ROOT = Path(__file__).resolve().parents[2]
 @click.option("--faults", type=click.IntRange(0), default=18, show_default=True, help="Of each round.")
 @click.option("--people", type=click.IntRange(60), default=Size().people, show_default=True)
 @click.option("--weeks", type=click.IntRange(0), default=Size().weeks, show_default=True, help="After the first cycle.")
-@click.option("--overlap", is_flag=True, help="Different systems go their ways at the same time.")
+@click.option("--overlap/--apart", default=True, show_default=True, help="Systems go their ways at the same time.")
 @click.option(
-    "--cancels", type=click.IntRange(0), default=0, show_default=True, help="Runs an operator cancels in each."
+    "--cancels", type=click.IntRange(0), default=3, show_default=True, help="Runs that are cancelled in each."
 )
 @click.option("--show", is_flag=True, help="Only list the faults of the seed.")
 @click.option("--keep", type=click.Path(path_type=Path), default=None, help="Keep logs, journals and files there.")

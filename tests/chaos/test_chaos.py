@@ -31,6 +31,19 @@ async def test_a_disturbed_cycle_violates_no_invariant(arena: Arena, peace: Outc
     assert played.violations == [], table([played])
     assert sum(blow.fault.deed.is_fault for blow in played.blows) >= 15, table([played])
     assert {place for place in PASSES if not place.endswith("*")} == played.places.keys()
+    assert played.packs, "new objects went the short ways"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.behaviour("FLT-1", "FLT-15", "FLT-24", "SYN-94")
+async def test_systems_that_overlap_and_have_runs_cancelled_come_to_the_state_of_those_that_go_one_by_one(
+    arena: Arena, peace: Outcome
+) -> None:
+    size = SHORT._replace(overlap=True)
+    played = await play_round(arena, size, schedule(SEED, 3, size.weeks, cancels=5), peace)
+    assert (played.violations, played.same_state) == ([], True), table([played])
+    assert sum(blow.fault.deed is Deed.CANCEL for blow in played.blows) >= 3, table([played])
+    assert played.overlaps >= 30, table([played])
 
 
 @pytest.mark.timeout(300)
