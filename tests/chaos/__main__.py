@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from tests.chaos.arena import Arena
 from tests.chaos.rounds import Round, in_peace, play_round, say, table
-from tests.chaos.schedule import schedule
+from tests.chaos.schedule import Fault, schedule
 from tests.chaos.site import Size
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 @click.option(
     "--cancels", type=click.IntRange(0), default=3, show_default=True, help="Runs that are cancelled in each."
 )
+@click.option("--revisions", type=click.IntRange(0), default=2, show_default=True, help="Revisions tried in each.")
 @click.option("--show", is_flag=True, help="Only list the faults of the seed.")
 @click.option("--keep", type=click.Path(path_type=Path), default=None, help="Keep logs, journals and files there.")
 def main(
@@ -36,29 +37,31 @@ def main(
     weeks: int,
     overlap: bool,
     cancels: int,
+    revisions: int,
     show: bool,
     keep: Path | None,
 ) -> None:
     """Disturb a fleet and judge what it leaves. Ends with 1 when an invariant was violated."""
+    numbers = range(seed, seed + rounds)
+    lists = {one: schedule(one, faults, weeks, cancels=cancels, revisions=revisions) for one in numbers}
     if show:
-        for fault in schedule(seed, faults, weeks, cancels):
+        for fault in lists[seed]:
             say(str(fault))
         return
     size = Size(people=people, weeks=weeks, overlap=overlap)
     with tempfile.TemporaryDirectory(prefix="anabranch-chaos-") as made:
-        played = asyncio.run(_play(keep or Path(made), size, seed, rounds, faults, cancels))
+        played = asyncio.run(_play(keep or Path(made), size, lists))
     say(table(played))
     sys.exit(1 if any(one.violations for one in played) else 0)
 
 
-async def _play(directory: Path, size: Size, seed: int, rounds: int, faults: int, cancels: int) -> list[Round]:
+async def _play(directory: Path, size: Size, lists: dict[int, list[Fault]]) -> list[Round]:
     played: list[Round] = []
     with Arena(directory, _ROOT) as arena:
         peace = await in_peace(arena, size)
         say(f"undisturbed: state {peace.state}")
-        for number in range(seed, seed + rounds):
-            faults_of = schedule(number, faults, size.weeks, cancels)
-            one = await play_round(arena, size, faults_of, peace, name=f"seed {number}")
+        for number, faults in lists.items():
+            one = await play_round(arena, size, faults, peace, name=f"seed {number}")
             played.append(one)
             struck = sum(blow.fault.deed.is_fault for blow in one.blows)
             say(f"{one.name}: {struck} faults in {one.seconds:.1f} s, {len(one.violations)} violations")

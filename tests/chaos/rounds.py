@@ -90,22 +90,30 @@ async def _executed(site: Site, size: Size, name: str, week: int) -> bool:
     return bool(await site.database.until(over, size.patience))
 
 
-async def _cycle(site: Site, size: Size, week: int) -> bool:
-    """A week's work is over; False when it never is. All lanes begin at once and go their ways twice, in whatever order
-    the fleet brings them; the cycle afterwards carries out what they left to each other, and is begun again when a run
-    of it was cancelled."""
+async def _lanes(site: Site, size: Size, week: int) -> bool:
+    """All lanes have begun at once and gone their ways twice, in whatever order the fleet brought them; False when that
+    never ends."""
 
     async def lane(name: str) -> bool:
         return all([await _executed(site, size, name, week) for _ in range(2)])
 
-    over = await asyncio.gather(*(lane(name) for name in size.lanes_of(week)))
+    return all(await asyncio.gather(*(lane(name) for name in size.lanes_of(week))))
+
+
+async def _closed(site: Site, size: Size, week: int, striker: Striker) -> bool:
+    """What the lanes left to each other is done, under the configuration that counts; False when that never ends. A
+    cycle of which a run was cancelled, or into which another revision fell, is begun again."""
     for _ in range(_MOST_CYCLES):
-        if not all(over) or not await _executed(site, size, size.cycle, week):
+        if site.variant:
+            await site.revise(0)
+        ended = await _executed(site, size, size.cycle, week)
+        await striker.settle()
+        if not ended:
             return False
         rows = await site.database.ask("SELECT state FROM execution ORDER BY id DESC LIMIT 1")
-        if rows[0]["state"] != ExecutionState.CANCELLED:
-            break
-    return True
+        if rows[0]["state"] != ExecutionState.CANCELLED and not site.variant:
+            return True
+    return False
 
 
 class Disturbed:
@@ -161,9 +169,9 @@ class Disturbed:
         for week in range(self._size.weeks + 1):
             self._size.supply(week, site.directory / "data")
             begin(points, week)
-            ended = await _cycle(site, self._size, week)
+            ended = await _lanes(site, self._size, week)
             await striker.settle()
-            if not ended:
+            if not ended or not await _closed(site, self._size, week, striker):
                 break
         await stillness(site, self._size.stillness)
         striker.finish()

@@ -46,11 +46,13 @@ class Deed(StrEnum):
     """All but one sync worker are asked to go."""
     CANCEL = "cancel a run"
     """An operator cancels the run of the batch in hand."""
+    REVISE = "new revision"
+    """An administrator applies another configuration, which is taken back before the week is over."""
 
     @property
     def is_fault(self) -> bool:
         """False for what any operator does on a good day."""
-        return self not in {Deed.SCALE_UP, Deed.SCALE_DOWN, Deed.CANCEL}
+        return self not in {Deed.SCALE_UP, Deed.SCALE_DOWN, Deed.CANCEL, Deed.REVISE}
 
     @property
     def loses(self) -> bool:
@@ -142,9 +144,9 @@ _LOSSES: Final = 2
 """So often may faults lose a batch of one step: a third loss in a row splits it, which is right, but not every time."""
 
 
-def schedule(seed: int, faults: int, weeks: int, cancels: int = 0) -> list[Fault]:
-    """So many faults, one scaling of the sync workers from 1 to 4 and back to 1, and so many cancelled runs, the same
-    for ever. Other numbers of cancelled runs change nothing about the rest.
+def schedule(seed: int, faults: int, weeks: int, *, cancels: int = 0, revisions: int = 0) -> list[Fault]:
+    """So many faults, one scaling of the sync workers from 1 to 4 and back to 1, so many cancelled runs and so many
+    revisions of the configuration, the same for ever. Other numbers of the latter two change nothing about the rest.
 
     They are spread over a first cycle and those of `weeks` more weeks.
     """
@@ -166,6 +168,7 @@ def schedule(seed: int, faults: int, weeks: int, cancels: int = 0) -> list[Fault
     while len(chosen) < faults:
         chosen.append((random.choice((*_PROCESS, *_SOFT)), ""))
     chosen += [(Deed.CANCEL, random.choice(("import", "sync", "export"))) for _ in range(cancels)]
+    chosen += [(Deed.REVISE, random.choice(("import", "sync", "export"))) for _ in range(revisions)]
     taken = {(one.cycle, one.place, one.stage, one.n) for one in made}
     losses: dict[tuple[int, str], int] = {}
     for deed, kind in chosen:

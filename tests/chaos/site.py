@@ -31,7 +31,7 @@ from anabranch.config.stamps import rule_stamps
 from anabranch.connectors.registry import check_options, known_connectors
 from anabranch.console.demo.generator import Organisation, found, next_week, write
 from anabranch.console.local_fleet import FleetMember, LocalFleet, Service, Surroundings
-from anabranch.model.configuration import Configuration, GuardLimit
+from anabranch.model.configuration import Configuration, Criterion, GuardLimit, Source
 from anabranch.model.enums import ChangeClass, GuardPoint, TextCleanup
 from anabranch.model.identity import RunId, WorkerId
 from anabranch.store.faults import StoreUnavailable, is_absence
@@ -112,6 +112,20 @@ def configuration(arena: Arena, batch_size: int, page_size: int) -> Configuratio
     trimmed = replace(people.mappings["id"], text_cleanup=(TextCleanup.TRIM,))
     rules = {**declared.rules, people.key: replace(people, mappings={**people.mappings, "id": trimmed})}
     return replace(declared, run_profiles=profiles, systems=systems, rules=rules)
+
+
+def variants(declared: Configuration) -> list[Configuration]:
+    """The configuration itself, and ones that somebody tries and takes back: values are made otherwise, a target gets
+    fewer people, a source gives less."""
+    person, entry, visit = (declared.rules[key] for key in ("hr-person-in", "person-phonebook-out", "visit-in"))
+    name = replace(person.mappings["name"], source=Source(expression='upper(cs["last"])'))
+    trained = Criterion(attribute="trainingLevel", operator="present")
+    tried = (
+        replace(person, mappings={**person.mappings, "name": name}),
+        replace(entry, scope=trained),
+        replace(visit, mappings={"passport": visit.mappings["passport"]}),
+    )
+    return [declared, *(replace(declared, rules={**declared.rules, one.key: one}) for one in tried)]
 
 
 class DisturbedFleet(LocalFleet):
@@ -204,6 +218,9 @@ class Site:
             database_url=self.database.url, redis_url=arena.redis.url, key_prefix=self.prefix, settings=SETTINGS
         )
         self.fleet = fleet(self.directory, surroundings, logs=self.directory / "logs")
+        self.variants: list[Configuration] = []
+        self.variant: int | None = None
+        """Which of them is the newest revision."""
 
     @classmethod
     async def made(cls, arena: Arena, name: str, size: Size, fleet: type[LocalFleet] = LocalFleet) -> Site:
@@ -212,19 +229,24 @@ class Site:
         site = cls(arena, name, fleet)
         (site.directory / "out").mkdir(parents=True)
         await migrate(site.database.url)
-        declared = configuration(arena, size.batch_size, size.page_size)
-        store = await PostgresStore.open(site.database.url, WorkerId("tester"), connections=1)
-        try:
-            await store.apply_configuration(
+        site.variants = variants(configuration(arena, size.batch_size, size.page_size))
+        await site.revise(0)
+        return site
+
+    async def revise(self, variant: int) -> None:
+        """That variant is the newest revision of the configuration; 0 is the one that counts in the end."""
+        before = None if self.variant is None else self.variants[self.variant]
+        declared = self.variants[variant]
+        await self._asked(
+            lambda store: store.apply_configuration(
                 declared,
                 rule_stamps(declared),
-                change_class=plan(None, declared).change_class or ChangeClass.COSMETIC,
+                change_class=plan(before, declared).change_class or ChangeClass.COSMETIC,
                 difference=[],
                 author="tester",
             )
-        finally:
-            await store.close()
-        return site
+        )
+        self.variant = variant
 
     async def remove(self) -> None:
         """Processes and database are gone; files stay with the arena."""

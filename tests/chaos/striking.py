@@ -61,6 +61,7 @@ class Striker:
         """Processes that were asked to stop, or killed."""
         self._killed: set[int] = set()
         self._fleet_lock, self._redis_lock, self._postgres_lock = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
+        self._revision_lock = asyncio.Lock()
         self._queued = 0
         """Those who wait to do something to Redis."""
         self._over = False
@@ -146,6 +147,7 @@ class Striker:
             Deed.SCALE_UP: self._scale_up,
             Deed.SCALE_DOWN: self._scale_down,
             Deed.CANCEL: self._cancel,
+            Deed.REVISE: self._revise,
         }[deed]
 
     # --- processes
@@ -220,6 +222,10 @@ class Striker:
 
     async def _cancel(self, member: FleetMember, blow: Blow) -> None:
         await self._site.cancel(blow.batch)
+
+    async def _revise(self, member: FleetMember, blow: Blow) -> None:
+        async with self._revision_lock:
+            await self._site.revise(1 + blow.fault.number % (len(self._site.variants) - 1))
 
     # --- servers
 
