@@ -64,6 +64,11 @@ BAD_NAMES_AND_TYPES = [
     ("cn: {to: cn, from: {attribute: name}", "cn: {to: cn, from: {constant: 5}", "5 is no value of type text"),
     ("cn: {to: cn, from: {attribute: name}", "cn: {to: cn, from: {constant: [a]}", "a list needs a multi-valued"),
     ("cn: {to: cn, from", "cn: {to: uid, from", "the mapping 'uid' of this rule already computes 'uid'"),
+    (
+        "uid: {to: uid, from: {attribute: login}}",
+        "sn: {to: cn, from: {attribute: name}}",
+        "nothing is mapped to 'uid', the",
+    ),
     ("metaverse: pupil.login", "metaverse: login", "is not of the form TYPE.ATTRIBUTE"),
     ("metaverse: pupil.login", "metaverse: pupil.year", "must be single-valued text to be drawn"),
     ("targets: [directory.account.uid]", "targets: [directory.account.uuid]", "did you mean 'uid'?"),
@@ -110,6 +115,21 @@ def test_an_empty_any_is_refused(faults: Faults) -> None:
     (told,) = faults(("        - {expression: 'cs[", "        - {any: []}\n        - {expression: 'cs["))
     line = SCHOOL[: SCHOOL.index("- {expression: 'cs[")].count("\n") + 1
     assert told == f"school.yaml:{line}:17: an empty 'any' is never true; name at least one condition"
+
+
+@pytest.mark.behaviour("MOD-31")
+def test_the_anchor_of_what_is_provisioned_may_come_from_another_rule_for_the_same_two_types(load: Load) -> None:
+    apart = """
+  account-names:
+    direction: outbound
+    system: directory
+    object-type: account
+    metaverse-type: pupil
+    mappings:
+      uid: {to: uid, from: {attribute: login}}
+unique-values:"""
+    text = SCHOOL.replace("      uid: {to: uid, from: {attribute: login}}\n", "")
+    assert load(school=text.replace("\nunique-values:", apart)).rules["account-out"].provision
 
 
 @pytest.mark.behaviour("SYN-54")

@@ -79,6 +79,7 @@ def check_rules(checker: Checker) -> None:
             for m, condition in enumerate(match_rule.conditions):
                 _check_condition(checker, ends, condition, (*here, "match", n, "conditions", m))
         _check_targets_differ(checker, rule, here)
+        _check_anchor(checker, ends, here)
         for mapping in rule.mappings.values():
             _check_mapping(checker, ends, mapping, (*here, "mappings", mapping.key))
 
@@ -173,6 +174,25 @@ def _check_targets_differ(checker: Checker, rule: Rule, here: NodePath) -> None:
             checker.fault(
                 (*here, "mappings", key, "to"), f"the mapping {other!r} of this rule already computes {mapping.to!r}"
             )
+
+
+def _check_anchor(checker: Checker, ends: Ends, here: NodePath) -> None:
+    """What a rule provisions needs an anchor, from this rule or from another one that links the same two types."""
+    rule, anchor = ends.rule, ends.object_type.anchor
+    if ends.inbound or not rule.provision:
+        return
+    types = (rule.direction, rule.system, rule.object_type, rule.metaverse_type)
+    alike = (
+        one
+        for one in checker.configuration.rules.values()
+        if (one.direction, one.system, one.object_type, one.metaverse_type) == types
+    )
+    if not any(mapping.to == anchor for one in alike for mapping in one.mappings.values()):
+        checker.fault(
+            (*here, "provision"),
+            f"nothing is mapped to {anchor!r}, the anchor of {rule.object_type!r} in {rule.system}, so that none could "
+            "ever be created; add a mapping to it, or leave out 'provision'",
+        )
 
 
 def _check_mapping(checker: Checker, ends: Ends, mapping: Mapping, at: NodePath) -> None:

@@ -117,6 +117,46 @@ async def test_a_refusal_reaches_an_object_whose_anchor_would_have_changed(any_w
     assert sorted(await world.csos("account")) == ["1", "2"]
 
 
+@pytest.mark.behaviour("EXP-17", "EXP-19", "EXP-35")
+async def test_nothing_refers_to_an_object_under_the_name_that_was_refused_to_it(any_world: World) -> None:
+    world = any_world
+    by_name(world)
+    await world.apply()
+    await changed(world, "p5,Ann", "p6,Bob")
+    # Another Ann comes: the head of Eve, who stands before her in the file, of Bob, who is there, and member of a team.
+    world.teams("t1,Red,p1;p6")
+    newcomers = ("p0,Eve,,,p1", "p1,Ann", "p5,Ann", "p6,Bob,,,p1")
+    ran = await changed(world, *newcomers)
+    assert (ran.state, ran.kinds()) == ("completed_with_errors", [("uniqueness_conflict", "p1")])
+    target = world.target()
+    assert target["Ann"]["uid"] == ["p5"]
+    assert [target[one].get("manager") for one in ("Eve", "Bob")] == [None, None], "not the Ann who is there"
+    assert target["t1"]["member"] == ["cn=Bob,ou=people,dc=x"]
+    assert await world.refers("manager") == {"p0": ["p1"], "p6": ["p1"]}
+    # Once she is there under a name of her own, the next export names her everywhere.
+    ran = await changed(world, "p0,Eve,,,p1", "p1,Anna", "p5,Ann", "p6,Bob,,,p1")
+    assert (ran.state, ran.errors) == ("completed", [])
+    ran = await world.one("export")
+    assert (ran.state, ran.errors) == ("completed", [])
+    target = world.target()
+    assert [target[one]["manager"] for one in ("Eve", "Bob")] == [["cn=Anna,ou=people,dc=x"]] * 2
+    assert target["t1"]["member"] == ["cn=Anna,ou=people,dc=x", "cn=Bob,ou=people,dc=x"]
+
+
+@pytest.mark.behaviour("EXP-17", "EXP-19", "EXP-25")
+async def test_nothing_refers_to_the_second_of_two_new_objects_that_want_one_name(any_world: World) -> None:
+    world = any_world
+    by_name(world)
+    await world.apply()
+    world.teams("t1,Red,p2")
+    ran = await changed(world, "p0,Eve,,,p2", "p1,Ann", "p2,Ann")
+    assert (ran.state, ran.kinds()) == ("completed_with_errors", [("uniqueness_conflict", "p2")])
+    target = world.target()
+    assert target["Ann"]["uid"] == ["p1"]
+    assert "manager" not in target["Eve"]
+    assert "member" not in target.get("t1", {})
+
+
 # --- names that are anchors
 
 

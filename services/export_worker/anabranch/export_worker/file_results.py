@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from anabranch.connectors.port import Outcome
+from anabranch.connectors.port import FailureClass, Outcome, OutcomeStatus, Rejection
 from anabranch.engine.packing import in_batches
 from anabranch.export_worker.declared import with_declared
 from anabranch.export_worker.identifiers import Identifiers
@@ -62,8 +62,14 @@ _RANGES: Final = msgspec.msgpack.Decoder(list[_Range])
 _REFUSALS: Final = msgspec.msgpack.Decoder(_Refusals)
 
 
+def refusal(kind: str, message: str) -> Outcome:
+    """The outcome of an export that a file cannot take as it is."""
+    return Outcome(status=OutcomeStatus.REJECTED, failure_class=FailureClass.PERMANENT, kind=kind, message=message)
+
+
 class Written:
-    """What a file is written from: the version of each export it carries out, and what it cannot take."""
+    """What a file is written from: the version of each export it carries out, and what it cannot take. As a container
+    it holds the exports that it carries out and that were not refused."""
 
     def __init__(self, counted: Counted, packs: Sequence[PackLine] = ()) -> None:
         self.counted = counted
@@ -75,13 +81,28 @@ class Written:
         """By object type and new anchor: the exports that give their objects another one."""
         self._versions = array("q", bytes(8 * len(counted)))
 
+    def __contains__(self, export: object) -> bool:
+        return export in self.counted and export not in self.refused
+
     def carry_out(self, picture: TargetPicture) -> bool:
-        """Whether the object's pending export belongs to this run; its version is remembered then."""
+        """Whether the object's pending export belongs to this run and was not refused; its version is remembered."""
         place = self.counted.place(picture.export) if picture.export is not None else None
         if place is None:
             return False
         self._versions[place] = picture.version
-        return True
+        return picture.export not in self.refused
+
+    def learn(self, rejections: Sequence[Rejection]) -> bool:
+        """What the target itself has left out is known; whether something of it is new. What was about to be renamed is
+        recorded under the name it had."""
+        known = len(self.refused) + len(self.rejected)
+        for one in rejections:
+            outcome = refusal(one.kind, one.message)
+            if (renamed := self.renamed.get((one.object_type, one.anchor))) is not None:
+                self.refused[renamed] = outcome
+            else:
+                self.rejected[one.object_type, one.anchor] = outcome
+        return len(self.refused) + len(self.rejected) > known
 
     def packed(self) -> ProposalPack:
         """All of it, for the batches that record the results."""
@@ -105,7 +126,8 @@ def _large(packed: bytes) -> array[int]:
 
 
 class Sent:
-    """A pack, read: what the file of this run was written from."""
+    """A pack, read: what the file of this run was written from. As a container it holds the exports that were carried
+    out and not refused."""
 
     def __init__(self, pack: ProposalPack) -> None:
         self._ranges = _RANGES.decode(pack.objects)
@@ -137,7 +159,7 @@ class Sent:
         return found
 
     def __contains__(self, export: object) -> bool:
-        if not isinstance(export, int):
+        if not isinstance(export, int) or export in self._refused:
             return False
         n = bisect_right(self._starts, export) - 1
         if n < 0:

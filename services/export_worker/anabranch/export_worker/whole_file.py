@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
-from anabranch.connectors.port import Connector, FailureClass, Outcome, OutcomeStatus, RawValue, Rejection, TargetObject
+from anabranch.connectors.port import Connector, RawValue, Receipt, Rejection, TargetObject
 from anabranch.engine.exporting import apply_rows
 from anabranch.engine.values import anchor_key
 from anabranch.export_worker.declared import declared_refs, with_declared
-from anabranch.export_worker.file_results import Written
+from anabranch.export_worker.file_results import Written, refusal
 from anabranch.export_worker.identifiers import Identifiers, identifier_in
 from anabranch.export_worker.loading import Counted, raw_values, single_texts
 from anabranch.export_worker.names import Names
@@ -43,21 +43,11 @@ async def write_file(task: Task) -> None:
         counted = Counted(await reader.counted_exports(system, task.claimed.run))
         counted_packs = await reader.counted_packs(system, task.claimed.run)
     packs = [one for one in counted_packs if task.compiled.object_types[one.type_id][1].selected]
-    identifiers = Identifiers(task, system, counted)
     written = Written(counted, packs)
     changes = Changes()
     if counted or packs or not task.claimed.total:  # without anything to export the file is written because it was lost
         async with open_connector(task) as target:
-            writer = _Writer(task, target, identifiers, written)
-            receipt = await target.replace(
-                _unless_ending(task, writer.objects()), task.claimed.claim, task.claimed.batch, task.hold.check
-            )
-        for one in receipt.rejected:
-            outcome = _rejected(one.kind, one.message)
-            if (renamed := written.renamed.get((one.object_type, one.anchor))) is not None:
-                written.refused[renamed] = outcome  # recorded under the name it had
-            else:
-                written.rejected[one.object_type, one.anchor] = outcome
+            receipt = await _placed(task, target, written)
         changes.errors += await _pushed_out(task, written, receipt.rejected)
     task.hold.progress()
     changes.proposal_packs += [written.packed()] if counted or packs else []
@@ -66,6 +56,33 @@ async def write_file(task: Task) -> None:
     async with task.store.unit(task.claimed) as unit:
         await unit.persist(changes)
         await unit.done(changes.counters)
+
+
+class _KnownTooLate(Exception):
+    """The target cannot hold something that what was written before may refer to, as if it could."""
+
+
+async def _placed(task: Task, target: Connector, written: Written) -> Receipt:
+    """The file is in place. Where objects refer to one another, what came to be refused on the way is known from the
+    beginning when it is written once more, as often as that is new: nothing in the file may refer to an object under a
+    name that was refused to it, because somebody else has that name."""
+    refers = any(
+        attribute.type is ValueType.REFERENCE
+        for record in task.compiled.system_of(task.claimed).object_types.values()
+        for attribute in record.attributes.values()
+    )
+    while True:
+        written.renamed.clear()
+        writer = _Writer(task, target, written, refers=refers)
+        objects = _unless_ending(task, writer.objects())
+        try:
+            receipt = await target.replace(objects, task.claimed.claim, task.claimed.batch, task.hold.check)
+        except _KnownTooLate:
+            continue
+        finally:
+            task.hold.progress()
+        if not written.learn(receipt.rejected) or not refers:
+            return receipt
 
 
 async def _unless_ending(task: Task, objects: AsyncIterator[TargetObject]) -> AsyncIterator[TargetObject]:
@@ -90,7 +107,7 @@ async def _pushed_out(task: Task, written: Written, rejected: Sequence[Rejection
             exports = {export.cso_id: export.id for export in await reader.exports_of([cso.id for cso in csos])}
         for cso in csos:
             export = exports.get(cso.id)
-            if export is None or export not in written.counted or export in written.refused:
+            if export is None or export not in written:
                 message = f"{one.message}; it is not in the file any more: give one of the two another name"
                 told.append(
                     ErrorItem(
@@ -98,10 +115,6 @@ async def _pushed_out(task: Task, written: Written, rejected: Sequence[Rejection
                     )
                 )
     return told
-
-
-def _rejected(kind: str, message: str) -> Outcome:
-    return Outcome(status=OutcomeStatus.REJECTED, failure_class=FailureClass.PERMANENT, kind=kind, message=message)
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -119,22 +132,20 @@ class _Writer:
         self,
         task: Task,
         target: Connector,
-        identifiers: Identifiers,
         written: Written,
+        *,
+        refers: bool,
     ) -> None:
         self._task = task
         self._target = target
-        self._identifiers = identifiers
+        self._identifiers = Identifiers(task, system_id(task), written)
         self._written = written
-        self._names = Names(task, identifiers, written.counted)
+        self._names = Names(task, self._identifiers, written)
         self._taken: dict[CsoId, str] = {}
         self._taken_before: dict[CsoId, str] = {}
         """What `Names` said of this page, and of the last one, of which some objects may be left."""
-        self._has_references = any(
-            attribute.type is ValueType.REFERENCE
-            for record in task.compiled.system_of(task.claimed).object_types.values()
-            for attribute in record.attributes.values()
-        )
+        self._has_references = refers
+        self._refused_before = len(written.refused)
 
     async def objects(self) -> AsyncIterator[TargetObject]:
         """Every object of the target, type by type in declared order, in anchor order within a type. Types that are not
@@ -146,6 +157,8 @@ class _Writer:
                 async for some in self._of_type(type_id, record):
                     for one in some:
                         yield one
+        if self._has_references and len(self._written.refused) > self._refused_before:
+            raise _KnownTooLate
 
     async def _of_type(self, type_id: TypeId, record: ObjectType) -> AsyncIterator[list[TargetObject]]:
         async with self._task.store.reader() as reader:
@@ -224,6 +237,8 @@ class _Writer:
         return wanted
 
     def _why_not(self, candidate: _Candidate, made: TargetObject) -> Rejection | None:
+        if (late := self._written.rejected.get((made.object_type, made.anchor))) is not None:
+            return Rejection(made.object_type, made.anchor, late.kind or "", late.message)
         name = self._taken_before.get(candidate.picture.id) or self._taken.get(candidate.picture.id)
         if name is not None:
             message = f"{name!r} already names another object; give one of the two another name"
@@ -245,7 +260,7 @@ class _Writer:
 
     def _refuse(self, candidate: _Candidate, kind: str, message: str) -> None:
         if candidate.carries and candidate.picture.export is not None:
-            self._written.refused[candidate.picture.export] = _rejected(kind, message)
+            self._written.refused[candidate.picture.export] = refusal(kind, message)
 
     def _make(self, candidate: _Candidate, record: ObjectType, *, carries: bool) -> TargetObject:
         picture = candidate.picture
