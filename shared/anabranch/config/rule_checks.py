@@ -177,21 +177,24 @@ def _check_targets_differ(checker: Checker, rule: Rule, here: NodePath) -> None:
 
 
 def _check_anchor(checker: Checker, ends: Ends, here: NodePath) -> None:
-    """What a rule provisions needs an anchor, from this rule or from another one that links the same two types."""
-    rule, anchor = ends.rule, ends.object_type.anchor
-    if ends.inbound or not rule.provision:
+    """What a rule provisions needs an anchor, from this rule or from another one that links the same two types. Where a
+    mapping leads nowhere, that is told, and it may have been meant."""
+    rule, known = ends.rule, ends.object_type
+    if ends.inbound or not (rule.provision and rule.enabled):
         return
     types = (rule.direction, rule.system, rule.object_type, rule.metaverse_type)
-    alike = (
-        one
+    mapped = {
+        mapping.to
         for one in checker.configuration.rules.values()
-        if (one.direction, one.system, one.object_type, one.metaverse_type) == types
-    )
-    if not any(mapping.to == anchor for one in alike for mapping in one.mappings.values()):
+        if one.enabled and (one.direction, one.system, one.object_type, one.metaverse_type) == types
+        for mapping in one.mappings.values()
+        if mapping.enabled
+    }
+    if known.anchor not in mapped and mapped <= known.attributes.keys():
         checker.fault(
             (*here, "provision"),
-            f"nothing is mapped to {anchor!r}, the anchor of {rule.object_type!r} in {rule.system}, so that none could "
-            "ever be created; add a mapping to it, or leave out 'provision'",
+            f"nothing is mapped to {known.anchor!r}, the anchor of {rule.object_type!r} in {rule.system}, so that none "
+            "could ever be created; add a mapping to it, or leave out 'provision'",
         )
 
 

@@ -150,7 +150,8 @@ class MvoWrite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     outbound_turns_at: datetime | None = None
     touch: bool = True
     parted_in: RunId | None = None
-    """The run that has just taken an object of a source from it; None leaves what stands."""
+    """The run that has just taken an object of a source from it; None leaves what stands, and so does another run's
+    whose system may still give it an object back."""
 
 
 class Item(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -69,6 +69,8 @@ async def apply_configuration(
                 author,
                 reason,
             )
+            if registry.systems.keys() - configuration.systems.keys():
+                await connection.execute(sql("forget_partings"), list(configuration.systems))
             await record_action(connection, author, "apply", f"configuration {version}", reason)
             return int(version)
 

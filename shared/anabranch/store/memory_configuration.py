@@ -63,7 +63,15 @@ class Configurations(Keeping):
                 reason,
             )
         )
+        self._forget_partings(configuration)
         return len(self._applied)
+
+    def _forget_partings(self, configuration: Configuration) -> None:
+        """Systems that are not declared any more will give nothing back: nobody waits for them."""
+        gone = {number for number, row in self.tables.systems.items() if row.key not in configuration.systems}
+        runs = {run.id for run in self.tables.runs.values() if run.system in gone}
+        for mvo_id in [one for one, run in self.tables.mvo_parted.items() if run in runs]:
+            self.tables.mvo_parted.remove(mvo_id)
 
     def _number_names(self, configuration: Configuration) -> None:
         known = {row.key: number for number, row in self.tables.systems.items()}

@@ -24,7 +24,6 @@ from anabranch.model.objects import (
     ServedMvo,
     TargetPicture,
 )
-from anabranch.protocol.runs import RunRecord
 from anabranch.store.memory_packs import MemoryPackReading, creates_by_type
 from anabranch.store.memory_reading_import import MemoryImportReading, Sequences, cut
 from anabranch.store.memory_tables import Tables
@@ -89,7 +88,7 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
         matched = [
             one.start_seq or 0
             for one in self._tables.runs.values()
-            if one.system == system and one.id != run and self._has_closed(one.id, "match.settle")
+            if one.system == system and one.id != run and self._tables.has_closed(one.id, "match.settle")
         ]
         since = max(matched, default=0)
         return any(mvo.type_id in mvo_types and mvo.change_seq > since for mvo in self._tables.mvos.values())
@@ -201,14 +200,14 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
             for mvo in self._tables.mvos.values()
             if mvo.state is MvoState.PENDING_DELETION and mvo.type_id in mvo_types
             if mvo.delete_after is not None and mvo.delete_after <= now
-            if self._is_to_be_deleted_by(run, mvo, inherits)
+            if self._is_to_be_deleted_by(run, mvo, inherits) and not self._may_be_joined_again(mvo.id)
         )
 
     def _is_to_be_deleted_by(self, run: RunId | None, mvo: Mvo, inherits: Sequence[TypeId]) -> bool:
         by = (mvo.deletion or {}).get("run")
         scheduler = self._tables.runs.get(by) if by is not None else None
         if run is None:
-            return self._has_matched_since(scheduler)
+            return by is None or not self._tables.may_be_joined_again(by)
         if by == run:
             return True
         if mvo.type_id not in inherits or scheduler is None or scheduler.ended_at is None or scheduler.now is None:
@@ -216,18 +215,6 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
         at_once = mvo.delete_after is not None and mvo.delete_after <= scheduler.now
         mine = self._tables.runs.get(run)
         return at_once and mine is not None and mine.system == scheduler.system
-
-    def _has_matched_since(self, run: RunRecord | None) -> bool:
-        """Whether no new join of the run's system can give an object back what the run took from it (SYN-94)."""
-        if run is None or run.system is None:
-            return True
-        return any(
-            later.system == run.system and later.id >= run.id and self._has_closed(later.id, "match.settle")
-            for later in self._tables.runs.values()
-        )
-
-    def _has_closed(self, run: RunId, step: str) -> bool:
-        return any(one.is_closed for (of, _), one in self._tables.steps.items() if of == run and one.name == step)
 
     async def outbound_ranges(
         self, stamps: dict[TypeId, int], config_version: int, now: datetime, size: int
@@ -255,7 +242,7 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
 
     def _may_be_joined_again(self, mvo: MvoId) -> bool:
         parted_in = self._tables.mvo_parted.get(mvo)
-        return parted_in is not None and not self._has_matched_since(self._tables.runs.get(parted_in))
+        return parted_in is not None and self._tables.may_be_joined_again(parted_in)
 
     # --- export
 
@@ -277,7 +264,7 @@ class MemoryReader(MemoryImportReading, MemoryPackReading):
 
     def _outbound_is_over(self, run: RunId) -> bool:
         staged_by = self._tables.runs.get(run)
-        return staged_by is not None and (staged_by.ended_at is not None or self._has_closed(run, "outbound"))
+        return staged_by is not None and (staged_by.ended_at is not None or self._tables.has_closed(run, "outbound"))
 
     def _counted(self, run: RunId, export: PendingExport) -> bool:
         op = self._tables.guard_ops.get((run, GuardPoint.EXPORT_WRITES.value, export.id))

@@ -237,6 +237,20 @@ class Tables:
         self.workers: Table[WorkerId, WorkerRow] = table("workers")
         self.actions: Table[int, ActionRow] = table("actions")
 
+    def has_closed(self, run: RunId, step: str) -> bool:
+        """Whether the run has closed its step of that name."""
+        return any(one.is_closed for (of, _), one in self.steps.items() if of == run and one.name == step)
+
+    def may_be_joined_again(self, run_id: RunId) -> bool:
+        """Whether a new join of the run's system can still give an object back what the run took from it (SYN-94)."""
+        run = self.runs.get(run_id)
+        if run is None or run.system is None:
+            return False
+        return not any(
+            later.system == run.system and later.id >= run.id and self.has_closed(later.id, "match.settle")
+            for later in self.runs.values()
+        )
+
     def layer(self) -> Tables:
         """A layer of its own for one transaction."""
         return Tables(self)

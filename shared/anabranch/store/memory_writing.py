@@ -111,7 +111,8 @@ class MemoryWriter:
         )
         self._tables.mvos.put(write.id, mvo)
         _put_or_remove(self._tables.mvo_turns, write.id, write.outbound_turns_at)
-        if write.parted_in is not None:
+        parted_in = self._tables.mvo_parted.get(write.id)
+        if write.parted_in is not None and (parted_in is None or not self._tables.may_be_joined_again(parted_in)):
             self._tables.mvo_parted.put(write.id, write.parted_in)
 
     def _mark_mvo(self, mark: MvoMark) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.services.driver import Ran, World
-from tests.services.organisation import flow, match, with_crm
+from tests.services.organisation import Plan, flow, match, with_crm
 
 from anabranch.model.enums import GuardPoint, MvoState
 from anabranch.runtime.work import Task
@@ -14,7 +14,7 @@ ALL = ("p1,Ann,Sales,1", "p2,Bob,Sales,,p1", "p3,Cid,Sales,,p1")
 WITHOUT_ANN = ("p2,Bob,Sales,,p1", "p3,Cid,Sales,,p1")
 
 
-async def cancelled_at(world: World, monkeypatch: pytest.MonkeyPatch, step: str) -> Ran:
+async def cancelled_at(world: World, monkeypatch: pytest.MonkeyPatch, step: str, sync: str = "sync") -> Ran:
     """A sync that somebody cancels when that step of it is planned."""
     plan = HANDLERS.plans[step]
 
@@ -24,7 +24,7 @@ async def cancelled_at(world: World, monkeypatch: pytest.MonkeyPatch, step: str)
 
     with monkeypatch.context() as meanwhile:
         meanwhile.setitem(HANDLERS.plans, step, met)
-        ran = await world.one("sync")
+        ran = await world.one(sync)
     assert ran.state == "cancelled"
     return ran
 
@@ -85,20 +85,27 @@ async def test_a_sync_takes_over_no_deletion_that_was_not_due_at_once(
     assert (await world.mvo("p1")).state is MvoState.PENDING_DELETION
 
 
-async def half_a_person(world: World, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool) -> None:
-    """HR has projected Ann and given her nothing, because its sync was cancelled before it drew her name, or because
-    her department is none. The second source has a number for her, which is all that her account needs."""
+def with_departments_that_fail(world: World) -> Plan:
+    """Departments must be numbers; a second source knows the number of Ann, which is all that an account needs. HR's
+    mappings of people."""
     with_crm(world.plan, world.place)
-    person = world.plan["rules"]["hr-person"]["mappings"]
+    person: Plan = world.plan["rules"]["hr-person"]["mappings"]
     person["dept"] = flow("dept", expression='to_text(to_integer(cs["dept"]) + 1)')
-    if cancelled:
-        world.plan["metaverse"]["person"]["attributes"]["login"] = {"type": "text", "case-sensitive": False}
-        world.plan["unique-values"] = {"login": {"metaverse": "person.login", "targets": ["directory.account.uid"]}}
-        person["login"] = flow("login", expression='unique_value("login", numbered(lower(cs["name"]), 2, 9))')
     account = world.plan["rules"]["account"]["mappings"]
     account["uid"] = flow("uid", "phone")
     account["dn"] = flow("dn", expression='"uid=" + mv["phone"] + ",ou=people,dc=x"')
     world.contacts("c1,p1,77")
+    return person
+
+
+async def half_a_person(world: World, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool) -> None:
+    """HR has projected Ann and given her nothing, because its sync was cancelled before it drew her name, or because
+    her department is none. The second source has a number for her, which is all that her account needs."""
+    person = with_departments_that_fail(world)
+    if cancelled:
+        world.plan["metaverse"]["person"]["attributes"]["login"] = {"type": "text", "case-sensitive": False}
+        world.plan["unique-values"] = {"login": {"metaverse": "person.login", "targets": ["directory.account.uid"]}}
+        person["login"] = flow("login", expression='unique_value("login", numbered(lower(cs["name"]), 2, 9))')
     await world.apply()
     world.people("p1,Ann," + ("1" if cancelled else "one"))
     await world.one("import")
@@ -153,3 +160,102 @@ async def test_who_is_between_two_keys_when_a_sync_is_cancelled_keeps_the_accoun
     await world.one("export")
     assert sorted(world.target()) == ["p2", "p9"]
     assert len(await world.csos("account")) == 2, "the same account, renamed"
+
+
+@pytest.mark.behaviour("SYN-69", "SYN-92")
+async def test_who_waited_for_a_source_that_leaves_gets_accounts_from_the_others(any_world: World) -> None:
+    world = any_world
+    with_departments_that_fail(world)
+    world.plan["metaverse"]["person"]["deletion"] = {"rule": "when-last-connector-disconnected"}
+    await world.apply()
+    others = ("p2,Bob,4,82", "p3,Cid,4,83", "p4,Dan,4,84")
+    world.people("p1,Ann,one", *others)
+    await world.one("import")
+    assert (await world.one("sync")).state == "completed_with_errors"
+    await world.one("crm-import")
+    assert (await world.one("crm-sync")).changed("provisioned") == []
+    world.people(*others)
+    await world.one("import")
+    assert (await world.one("sync")).changed("provisioned") == ["hr/person/p1"]
+
+
+@pytest.mark.behaviour("SYN-69", "SYN-92")
+@pytest.mark.parametrize("how", ["rule", "type"])
+async def test_nobody_waits_for_a_source_that_no_rule_speaks_of_any_more(any_world: World, how: str) -> None:
+    world = any_world
+    with_departments_that_fail(world)
+    world.plan["run-profiles"]["crm-full-sync"] = {"kind": "full-sync", "system": "crm"}
+    await world.apply()
+    world.people("p1,Ann,one")
+    await world.one("import")
+    assert (await world.one("sync")).state == "completed_with_errors"
+    await world.one("crm-import")
+    await world.one("crm-sync")
+    ran = await world.one("crm-full-sync")
+    assert (ran.totals["selected"], ran.totals.get("changed", 0)) == (1, 0), "waiting is no change"
+    if how == "rule":
+        del world.plan["rules"]["hr-person"], world.plan["rules"]["hr-team"]
+    else:
+        world.plan["systems"]["hr"]["object-types"]["person"]["selected"] = False
+    await world.apply()
+    world.contacts("c1,p1,78")
+    await world.one("crm-import")
+    assert (await world.one("crm-sync")).changed("provisioned") == ["hr/person/p1"]
+
+
+async def between_two_keys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann has another key in HR, whose sync was cancelled before it found out; her account stands while HR has her."""
+    with_crm(world.plan, world.place)
+    world.plan["systems"]["hr"]["object-types"]["person"]["recall-on-disconnect"] = False
+    world.plan["metaverse"]["person"]["deletion"] = {"rule": "when-last-connector-disconnected", "grace": "0d"}
+    world.plan["rules"]["hr-person"]["match"] = [match("phone", "phone")]
+    world.plan["rules"]["account"] |= {"scope": {"expression": 'joined("hr")'}, "deprovision-action": "delete"}
+    world.contacts("c1,p1,555", "c2,p2,556", "c3,p3,557")
+    await world.apply()
+    world.people("p1,Ann,Sales,555", "p2,Bob,Sales,556", "p3,Cid,Sales,557")
+    await world.run()
+    world.people("p9,Ann,Sales,555", "p2,Bob,Sales,556", "p3,Cid,Sales,557")
+    await world.one("import")
+    await cancelled_at(world, monkeypatch, "match.propose")
+
+
+@pytest.mark.behaviour("SYN-19", "SYN-69", "SYN-94")
+@pytest.mark.parametrize("contacts", [["c9,p1,555"], []])
+async def test_another_source_that_loses_her_too_takes_nothing_from_her_before_her_own_was_tried_again(
+    any_world: World, monkeypatch: pytest.MonkeyPatch, contacts: list[str]
+) -> None:
+    world = any_world
+    await between_two_keys(world, monkeypatch)
+    before = await world.mvo("p1")
+    world.contacts(*contacts, "c2,p2,556", "c3,p3,557")
+    await world.one("crm-import")
+    ran = await world.one("crm-sync")
+    assert (ran.state, ran.changed("mvo_deleted")) == ("completed", [])
+    await world.one("export")
+    assert (await world.one("sync")).state == "completed"
+    assert (await world.csos("person"))["p9"].mvo_id == before.id
+    await world.one("export")
+    assert len(world.target()) == 3
+    assert len(await world.csos("account")) == 3, "the same accounts"
+
+
+@pytest.mark.behaviour("SYN-69")
+async def test_nobody_waits_for_a_system_that_is_not_declared_any_more(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = any_world
+    with_crm(world.plan, world.place)
+    world.contacts("c1,p1,555", "c2,p2,556", "c3,p3,557")
+    await world.apply()
+    world.people("p1,Ann,Sales", "p2,Bob,Sales", "p3,Cid,Sales")
+    await world.run()
+    world.contacts("c2,p2,556", "c3,p3,557")
+    await world.one("crm-import")
+    await cancelled_at(world, monkeypatch, "match.propose", "crm-sync")
+    del world.plan["systems"]["crm"], world.plan["rules"]["crm-person"]
+    del world.plan["run-profiles"]["crm-import"], world.plan["run-profiles"]["crm-sync"]
+    world.plan["executions"]["cycle"]["groups"] = [["import"], ["sync"], ["export"], ["confirm"]]
+    await world.apply()
+    world.people("p1,Anna,Sales", "p2,Bob,Sales", "p3,Cid,Sales")
+    await world.run()
+    assert world.target()["p1"]["cn"] == ["Anna"]

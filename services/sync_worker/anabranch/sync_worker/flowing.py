@@ -19,7 +19,7 @@ from anabranch.engine.flow import Evaluation, evaluate, recall
 from anabranch.engine.keys import first_keys, key_hash, keys_of
 from anabranch.model.changes import Changes, ErrorItem, Item, KeyChange, NewMvo
 from anabranch.model.enums import JoinType, OutOfScopeAction
-from anabranch.model.identity import CsoId, MvoId, RunId
+from anabranch.model.identity import CsoId, MvoId, RunId, TypeId
 from anabranch.model.objects import Cso, Document, Mvo, Proposal, RawRef, Reservation
 from anabranch.runtime.loading import links_by_mvo
 from anabranch.runtime.work import Task, batches_of, decide_and_commit, plan
@@ -81,13 +81,20 @@ def _may_be_early(cso: Cso, mvo: Mvo) -> bool:
     return not mvo.evaluated and cso.join_type is not JoinType.PROJECTED
 
 
-def _is_early(loaded: Loaded, cso: Cso, mvo: Mvo) -> bool:
+def _is_early(task: Task, loaded: Loaded, cso: Cso, mvo: Mvo) -> bool:
     """The object that projected this one owes its first evaluation: it failed, or its run was ended in between. Until
     then what others give it makes nothing that a target could get."""
     return _may_be_early(cso, mvo) and any(
-        other.join_type is JoinType.PROJECTED and other.synced_seq == 0 and other.id != cso.id
-        for other in loaded.links.get(mvo.id, ())
+        owes_its_first(task, other, mvo.type_id) for other in loaded.links.get(mvo.id, ()) if other.id != cso.id
     )
+
+
+def owes_its_first(task: Task, cso: Cso, mvo_type: TypeId) -> bool:
+    """Whether the object projected its metaverse object, has given it nothing yet, and will: a rule for it is there."""
+    inbound = task.compiled.inbound.get(cso.type_id)
+    if cso.join_type is not JoinType.PROJECTED or cso.synced_seq or inbound is None or not inbound.record.selected:
+        return False
+    return any(rule.mvo_type == mvo_type and index in inbound.enabled for index, rule in enumerate(inbound.rules))
 
 
 async def keys_by_mvo(
@@ -239,11 +246,11 @@ def write_values(
     `served` when its targets have got what they lack; one that stays as it is is written only with `always`. `keys` are
     its `key_changes_of` where they are known already; `wishes` what it would have drawn."""
     inbound, side = task.compiled.inbound[cso.type_id], task.compiled.metaverse[mvo.type_id]
+    complete = mvo.evaluated or not (outcome.owes_draw or _is_early(task, loaded, cso, mvo))
     _tell_failures(changes, cso, inbound, outcome.failures)
-    _write_link(task, changes, loaded, cso, mvo, outcome, wishes or [])
+    _write_link(task, changes, loaded, cso, mvo, outcome, wishes or [], completes=complete and not mvo.evaluated)
     differs = outcome.doc is not mvo.doc or outcome.provenance is not mvo.provenance
     serves = any(target.type_id == cso.type_id for target in side.targets)
-    complete = mvo.evaluated or not (outcome.owes_draw or _is_early(loaded, cso, mvo))
     if not (always or created or differs or complete is not mvo.evaluated or (serves and not mvo.outbound_due)):
         return
     due_now = always or mvo.outbound_due or bool(outcome.values) or not mvo.evaluated or serves
@@ -281,7 +288,15 @@ def write_values(
 
 
 def _write_link(
-    task: Task, changes: Changes, loaded: Loaded, cso: Cso, mvo: Mvo, outcome: Evaluation, wishes: Wishes
+    task: Task,
+    changes: Changes,
+    loaded: Loaded,
+    cso: Cso,
+    mvo: Mvo,
+    outcome: Evaluation,
+    wishes: Wishes,
+    *,
+    completes: bool,
 ) -> None:
     """The object's sync row: evaluated, or owed the values that have to be drawn first; what those would be is kept
     with the proposal, as a hint of what to look up."""
@@ -306,7 +321,7 @@ def _write_link(
         )
     )
     changes.count("selected")
-    changes.count("errored" if failed else ("changed" if outcome.values or not mvo.evaluated else "unchanged"))
+    changes.count("errored" if failed else ("changed" if outcome.values or completes else "unchanged"))
 
 
 def _contests(task: Task, loaded: Loaded, cso: Cso, mvo: Mvo, wishes: Wishes) -> list[int]:

@@ -15,7 +15,7 @@ from anabranch.engine.deletion import Connector, rule_fires, schedule
 from anabranch.engine.flow import recall
 from anabranch.engine.keys import key_changes
 from anabranch.model.changes import Changes, Item
-from anabranch.model.enums import CsoState, GuardPoint, MvoState
+from anabranch.model.enums import CsoState, GuardPoint, JoinType, MvoState
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import CsoId, MvoId
 from anabranch.model.objects import Cso, Document, Mvo, MvoRef, Provenance
@@ -121,9 +121,17 @@ def _leave(task: Task, changes: Changes, cso: Cso, mvo: Mvo, loaded: _Loaded) ->
             deletion=deletion,
             doc=doc,
             provenance=provenance,
+            evaluated=mvo.evaluated or _completes(task, cso, remaining),
             parted_in=task.claimed.run,
         )
     )
+
+
+def _completes(task: Task, leaving: Cso, remaining: Sequence[Cso]) -> bool:
+    """Whether the metaverse object had only waited for the one that leaves, which projected it and gave it nothing."""
+    givers = [other for other in remaining if other.type_id in task.compiled.inbound]
+    early = leaving.join_type is JoinType.PROJECTED and not leaving.synced_seq
+    return early and bool(givers) and all(other.synced_seq for other in givers)
 
 
 def _recall(

@@ -15,16 +15,7 @@ SELECT m.mvo_id AS id
   FROM stamp t
   JOIN mvo_sync m ON m.type_id = t.type_id
  WHERE m.outbound_due AND m.evaluated AND m.mvo_id BETWEEN $1 AND $2
-   AND (m.parted_in IS NULL
-        OR NOT EXISTS (SELECT FROM run parting
-                        WHERE parting.id = m.parted_in
-                          AND NOT EXISTS (SELECT
-                                            FROM run r
-                                            JOIN run_step p ON p.run_id = r.id
-                                           WHERE r.system_id = parting.system_id
-                                             AND r.id >= parting.id
-                                             AND p.name = 'match.settle'
-                                             AND p.state IN ('closed', 'closed_errors'))))
+   AND (m.parted_in IS NULL OR NOT may_be_joined_again(m.parted_in))
 UNION ALL
 SELECT m.mvo_id
   FROM stale_type t

@@ -15,7 +15,7 @@ WITH given AS MATERIALIZED (
 UPDATE mvo_sync s
    SET evaluated = u.evaluated, outbound_due = u.outbound_due, outbound_stamp = u.outbound_stamp,
        outbound_version = u.outbound_version, outbound_turns_at = u.outbound_turns_at,
-       parted_in = coalesce(u.parted_in, s.parted_in),
+       parted_in = CASE WHEN u.parted_in IS NULL OR may_be_joined_again(s.parted_in) THEN s.parted_in ELSE u.parted_in END,
        change_seq = CASE WHEN u.touch THEN nextval('change_seq') ELSE s.change_seq END
   FROM given u
  WHERE s.mvo_id = u.id
