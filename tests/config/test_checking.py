@@ -130,6 +130,19 @@ def test_the_anchor_of_what_is_provisioned_may_come_from_another_rule_for_the_sa
 unique-values:"""
     text = SCHOOL.replace("      uid: {to: uid, from: {attribute: login}}\n", "")
     assert load(school=text.replace("\nunique-values:", apart)).rules["account-out"].provision
+    disabled = apart.replace("    mappings:", "    enabled: false\n    mappings:")
+    with pytest.raises(BadInput, match="nothing is mapped to 'uid'"):
+        load(school=text.replace("\nunique-values:", disabled))
+
+
+@pytest.mark.behaviour("MOD-31")
+def test_a_rule_that_is_not_enabled_needs_no_anchor_and_a_misspelled_one_is_told_once(
+    load: Load, faults: Faults
+) -> None:
+    text = SCHOOL.replace("      uid: {to: uid, from: {attribute: login}}\n", "")
+    load(school=text.replace("    provision: true\n", "    provision: true\n    enabled: false\n"))
+    (told,) = faults(("uid: {to: uid, from: {attribute: login}}", "uid: {to: uidd, from: {attribute: login}}"))
+    assert "did you mean 'uid'" in told
 
 
 @pytest.mark.behaviour("SYN-54")

@@ -354,7 +354,8 @@ class Connector(Protocol):
         """The target holds exactly these objects (EXP-25); they come type by type, in anchor order within a type.
 
         `fence` is called right before each file is put in place and raises when this worker's time is over. On any
-        failure the old files stay as they were.
+        failure the old files stay as they were. What `objects` itself raises is such a failure, and is passed on; and a
+        batch may call this again under the same claim, with other objects, when it has learned what was rejected.
         """
 
 

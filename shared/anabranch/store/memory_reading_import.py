@@ -194,7 +194,7 @@ class MemoryImportReading:
     async def holders_of_secondary(self, type_id: TypeId, hashes: Sequence[bytes]) -> list[Cso]:
         wanted = set(hashes)
         return _by_id(
-            cso for cso in self._of_type(type_id) if cso.secondary_hash in wanted and cso.state is CsoState.NORMAL
+            cso for cso in self._of_type(type_id) if cso.secondary_hash in wanted and cso.state is not CsoState.OBSOLETE
         )
 
     async def present_hashes(self, type_id: TypeId, partition: str | None, max_seq: int) -> list[bytes]:

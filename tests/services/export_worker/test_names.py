@@ -157,6 +157,76 @@ async def test_nothing_refers_to_the_second_of_two_new_objects_that_want_one_nam
     assert "member" not in target.get("t1", {})
 
 
+@pytest.mark.behaviour("EXP-17", "EXP-25", "EXP-35")
+async def test_an_account_that_is_not_confirmed_yet_keeps_its_name_and_its_memberships(any_world: World) -> None:
+    world = any_world
+    by_name(world)
+    del world.plan["systems"]["directory"]["options"]["self-confirming"]
+    await world.apply()
+    await changed(world, "p5,Ann", "p6,Bob")
+    world.teams("t1,Red,p5")
+    ran = await changed(world, "p1,Ann", "p5,Ann", "p6,Bob")
+    assert ran.kinds() == [("uniqueness_conflict", "p1")]
+    target = world.target()
+    assert (target["Ann"]["uid"], target["t1"]["member"]) == (["p5"], ["cn=Ann,ou=people,dc=x"])
+
+
+def without_references(world: World) -> None:
+    by_name(world)
+    del world.plan["rules"]["account"]["mappings"]["manager"], world.plan["rules"]["group"]
+    types = world.plan["systems"]["directory"]["object-types"]
+    del types["group"], types["account"]["attributes"]["manager"]
+
+
+@pytest.mark.behaviour("EXP-22", "EXP-35")
+@pytest.mark.parametrize("newcomer", [["p1,Zed"], []])
+async def test_who_loses_a_new_name_to_another_one_stays_under_the_old_one_also_where_nothing_refers(
+    any_world: World, newcomer: list[str]
+) -> None:
+    world = any_world
+    without_references(world)
+    await world.apply()
+    await changed(world, "p5,Ann", "p6,Bob", "p7,Cid")
+    ran = await changed(world, *newcomer, "p5,Ann", "p6,Zed" if not newcomer else "p6,Bob", "p7,Zed")
+    assert ran.kinds() == [("uniqueness_conflict", "p7")]
+    assert numbers(world) == {"Ann": "p5", "Zed": "p1", "Bob": "p6", "Cid": "p7"} if newcomer else {
+        "Ann": "p5", "Zed": "p6", "Cid": "p7"
+    }  # fmt: skip
+    assert (await world.one("confirm")).changed("obsoleted") == []
+
+
+def by_phone(world: World) -> None:
+    """Accounts are named for their people and known by their telephone numbers."""
+    by_name(world)
+    account = world.plan["rules"]["account"]["mappings"]
+    account["uid"] = flow("uid", "phone")
+    account.pop("phone")
+
+
+@pytest.mark.behaviour("EXP-30", "EXP-35")
+async def test_a_refusal_does_not_reach_a_delete_of_the_same_anchor(any_world: World) -> None:
+    world = any_world
+    by_phone(world)
+    world.plan["rules"]["account"]["scope"] = {"attribute": "dept", "operator": "equals", "value": "Sales"}
+    await world.apply()
+    await changed(world, "p1,Ann,Sales,1", "p2,Bob,Sales,2")
+    ran = await changed(world, "p1,Ann,Sales,1", "p2,Bob,Audit,2", "p3,Zed,Sales,11", "p4,Zed,Sales,2")
+    assert ran.kinds() == [("uniqueness_conflict", "2")]
+    assert [one.kind for one in await world.exports()] == ["create"]
+
+
+@pytest.mark.behaviour("EXP-22", "EXP-35")
+async def test_who_would_move_to_the_anchor_of_a_new_object_stays_where_it_was(any_world: World) -> None:
+    world = any_world
+    by_phone(world)
+    await world.apply()
+    await changed(world, "p1,Ann,,1", "p2,Bob,,3")
+    ran = await changed(world, "p1,Ann,,2", "p2,Bob,,2", "p4,Zed,,2")
+    assert (ran.state, ran.kinds()) == ("completed_with_errors", [("already_exists", "1"), ("already_exists", "3")])
+    assert numbers(world) == {"Ann": "1", "Bob": "3", "Zed": "2"}
+    assert sorted(await world.csos("account")) == ["1", "2", "3"]
+
+
 # --- names that are anchors
 
 

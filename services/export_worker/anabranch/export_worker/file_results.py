@@ -24,6 +24,7 @@ from anabranch.export_worker.loading import Counted, LoadedExports, load_exports
 from anabranch.export_worker.packed import PackRecorder
 from anabranch.export_worker.results import goes_out_whole, record_failure, record_success, record_whole
 from anabranch.model.changes import Changes, ProposalPack
+from anabranch.model.enums import ExportKind
 from anabranch.model.errors import Permanent
 from anabranch.model.fleet import NewBatch
 from anabranch.model.identity import CsoId, ExportId, PackId
@@ -78,7 +79,7 @@ class Written:
         self.rejected: dict[tuple[str, str], Outcome] = {}
         """By object type and anchor: refused only when the whole file was known, such as a name given twice."""
         self.renamed: dict[tuple[str, str], ExportId] = {}
-        """By object type and new anchor: the exports that give their objects another one."""
+        """By object type and new anchor: the exports that give an object of the target another name."""
         self._versions = array("q", bytes(8 * len(counted)))
 
     def __contains__(self, export: object) -> bool:
@@ -92,17 +93,18 @@ class Written:
         self._versions[place] = picture.version
         return picture.export not in self.refused
 
-    def learn(self, rejections: Sequence[Rejection]) -> bool:
-        """What the target itself has left out is known; whether something of it is new. What was about to be renamed is
-        recorded under the name it had."""
-        known = len(self.refused) + len(self.rejected)
+    def learn(self, rejections: Sequence[Rejection], *, refers: bool) -> bool:
+        """What the target itself has left out is known; whether the file is to be written once more with that in mind:
+        for somebody who was about to be renamed, and is there under the name of before, and where objects `refer` to
+        one another for everybody."""
+        refused, left_out = len(self.refused), len(self.rejected)
         for one in rejections:
             outcome = refusal(one.kind, one.message)
             if (renamed := self.renamed.get((one.object_type, one.anchor))) is not None:
                 self.refused[renamed] = outcome
             else:
                 self.rejected[one.object_type, one.anchor] = outcome
-        return len(self.refused) + len(self.rejected) > known
+        return len(self.refused) > refused or (refers and len(self.rejected) > left_out)
 
     def packed(self) -> ProposalPack:
         """All of it, for the batches that record the results."""
@@ -173,11 +175,11 @@ class Sent:
             self._ids[n] = _large(self._ranges[n].ids)
         return self._ids[n]
 
-    def outcome(self, export: ExportId, object_type: str, anchor: str) -> Outcome | None:
-        """Why the export is not in the file, or None."""
+    def outcome(self, export: ExportId, object_type: str, anchor: str, *, goes: bool = False) -> Outcome | None:
+        """Why the export is not in the file, or None; `goes` for one whose object is to be in it no more."""
         if not self._refused and not self._rejected:
             return None
-        return self._refused.get(export) or self._rejected.get((object_type, anchor))
+        return self._refused.get(export) or (None if goes else self._rejected.get((object_type, anchor)))
 
 
 class _Loaded(msgspec.Struct, frozen=True):
@@ -236,7 +238,7 @@ async def record_range(task: Task) -> None:
             cso = others.csos[export.cso_id]
             if export.version != versions[export.id]:
                 stale += 1
-            elif outcome := _why_not(task, sent, export.id, cso):
+            elif outcome := _why_not(task, sent, export.id, cso, goes=export.kind is ExportKind.DELETE):
                 record_failure(task, changes, cso, export, outcome)
             else:
                 refs = others.refs.get(cso.id, [])
@@ -293,5 +295,5 @@ async def _load(task: Task, reader: Reader, ids: list[ExportId], identifiers: Id
     )
 
 
-def _why_not(task: Task, sent: Sent, export: ExportId, cso: Cso | SentPicture) -> Outcome | None:
-    return sent.outcome(export, task.compiled.object_types[cso.type_id][1].key, cso.anchor or "")
+def _why_not(task: Task, sent: Sent, export: ExportId, cso: Cso | SentPicture, *, goes: bool = False) -> Outcome | None:
+    return sent.outcome(export, task.compiled.object_types[cso.type_id][1].key, cso.anchor or "", goes=goes)

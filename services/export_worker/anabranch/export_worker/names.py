@@ -122,7 +122,7 @@ class Names:
         record = self._task.compiled.object_types[holder.type_id][1]
         name = self._identifiers.of_cso(holder.id)
         attribute = record.attributes[record.secondary or record.anchor]
-        stands = holder.state is CsoState.NORMAL and holder.anchor_hash is not None
+        stands = holder.state is not CsoState.OBSOLETE and holder.anchor_hash is not None
         return stands and name is not None and anchor_key(name, attribute)[1] == claim.digest
 
 

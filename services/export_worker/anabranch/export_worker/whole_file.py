@@ -21,12 +21,13 @@ from anabranch.export_worker.identifiers import Identifiers, identifier_in
 from anabranch.export_worker.loading import Counted, raw_values, single_texts
 from anabranch.export_worker.names import Names
 from anabranch.export_worker.packed import Page, in_order, merged
+from anabranch.export_worker.places import Places
 from anabranch.export_worker.results import reference_deltas, resolvable
 from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.configuration import ObjectType
 from anabranch.model.enums import CsoState, ExportKind, ValueType
 from anabranch.model.errors import Retryable
-from anabranch.model.identity import CsoId, MvoId, TypeId
+from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
 from anabranch.model.objects import CsoRef, PendingRow, TargetPicture
 from anabranch.runtime.connecting import open_connector
 from anabranch.runtime.loading import refs_by_cso
@@ -63,9 +64,9 @@ class _KnownTooLate(Exception):
 
 
 async def _placed(task: Task, target: Connector, written: Written) -> Receipt:
-    """The file is in place. Where objects refer to one another, what came to be refused on the way is known from the
-    beginning when it is written once more, as often as that is new: nothing in the file may refer to an object under a
-    name that was refused to it, because somebody else has that name."""
+    """The file is in place. What came to be refused on the way is known from the beginning when it is written once
+    more, as often as something of it is new: whoever was refused a new name has to be there under the old one, and
+    nothing in the file may refer to an object under a name that was refused to it, because somebody else has it."""
     refers = any(
         attribute.type is ValueType.REFERENCE
         for record in task.compiled.system_of(task.claimed).object_types.values()
@@ -81,7 +82,7 @@ async def _placed(task: Task, target: Connector, written: Written) -> Receipt:
             continue
         finally:
             task.hold.progress()
-        if not written.learn(receipt.rejected) or not refers:
+        if not written.learn(receipt.rejected, refers=refers):
             return receipt
 
 
@@ -146,6 +147,7 @@ class _Writer:
         """What `Names` said of this page, and of the last one, of which some objects may be left."""
         self._has_references = refers
         self._refused_before = len(written.refused)
+        self._places = Places()
 
     async def objects(self) -> AsyncIterator[TargetObject]:
         """Every object of the target, type by type in declared order, in anchor order within a type. Types that are not
@@ -157,7 +159,10 @@ class _Writer:
                 async for some in self._of_type(type_id, record):
                     for one in some:
                         yield one
-        if self._has_references and len(self._written.refused) > self._refused_before:
+        moved_in_vain = self._places.taken()
+        for export, anchor in moved_in_vain:
+            self._written.refused[export] = refusal("already_exists", f"another object of the target has {anchor!r}")
+        if moved_in_vain or (self._has_references and len(self._written.refused) > self._refused_before):
             raise _KnownTooLate
 
     async def _of_type(self, type_id: TypeId, record: ObjectType) -> AsyncIterator[list[TargetObject]]:
@@ -231,10 +236,16 @@ class _Writer:
                 if not candidate.picture.known:
                     continue
                 made = self._make(candidate, record, carries=False)
-            elif candidate.carries and made.anchor != candidate.picture.anchor and candidate.picture.export is not None:
-                self._written.renamed[made.object_type, made.anchor] = candidate.picture.export
+            elif candidate.carries and candidate.picture.known and candidate.picture.export is not None:
+                self._note_name(candidate.picture, made, record, candidate.picture.export)
+            self._places.take(record, made.anchor, candidate.picture)
             wanted.append(made)
         return wanted
+
+    def _note_name(self, picture: TargetPicture, made: TargetObject, record: ObjectType, export: ExportId) -> None:
+        moves = made.anchor != picture.anchor
+        if moves or (record.secondary is not None and made.identifier != picture.secondary):
+            self._written.renamed[made.object_type, made.anchor] = export
 
     def _why_not(self, candidate: _Candidate, made: TargetObject) -> Rejection | None:
         if (late := self._written.rejected.get((made.object_type, made.anchor))) is not None:
