@@ -103,6 +103,19 @@ async def test_a_rejection_drops_the_operations_and_the_next_run_decides_anew(wo
     assert await left(world, guard) == 3
 
 
+@pytest.mark.behaviour("GRD-6", "SYN-56")
+async def test_deletions_that_were_rejected_are_decided_anew_by_the_next_sync_of_their_system(any_world: World) -> None:
+    held = await hold(any_world, "metaverse-deletions")
+    await any_world.store.reject_hold(held.run, "tester", "a truncated file")
+    await any_world.settle()
+    again = (await any_world.run())["sync"]
+    assert (again.state, await left(any_world, "metaverse-deletions")) == ("held", 3)
+    await any_world.store.release_hold(again.run, "tester", "they have left after all")
+    await any_world.settle()
+    told = await any_world.told(again.run)
+    assert (told.state, len(told.changed("mvo_deleted"))) == ("completed", 3)
+
+
 @pytest.mark.behaviour("GRD-6", "AUD-6")
 async def test_who_is_out_of_scope_and_held_back_stays_joined_and_is_accounted_for(world: World) -> None:
     prepare(world, "sync-disconnections")

@@ -14,7 +14,6 @@ import numpy as np
 from anabranch.engine.values import fold, folds
 from anabranch.model.configuration import ObjectType
 from anabranch.model.identity import ExportId
-from anabranch.model.objects import TargetPicture
 
 
 class Places:
@@ -25,11 +24,10 @@ class Places:
         self._moved: dict[str, dict[int, tuple[ExportId, str]]] = {}
         self._twice: list[tuple[ExportId, str]] = []
 
-    def take(self, record: ObjectType, anchor: str, picture: TargetPicture) -> None:
-        """The object is in the file under this anchor."""
-        text = fold(anchor) if folds(record.attributes[record.anchor]) else anchor
-        place = hash(text)
-        if picture.export is None or not picture.known or anchor == picture.anchor:
+    def take(self, record: ObjectType, anchor: str, moves: ExportId | None) -> None:
+        """An object is in the file under this anchor, which the export `moves` gives it, if any."""
+        place = hash(fold(anchor) if folds(record.attributes[record.anchor]) else anchor)
+        if moves is None:
             held = self._held.get(record.key)
             if held is None:
                 held = self._held[record.key] = array("q")
@@ -37,9 +35,9 @@ class Places:
             return
         moved = self._moved.setdefault(record.key, {})
         if place in moved:
-            self._twice.append((picture.export, anchor))
+            self._twice.append((moves, anchor))
         else:
-            moved[place] = (picture.export, anchor)
+            moved[place] = (moves, anchor)
 
     def taken(self) -> list[tuple[ExportId, str]]:
         """The exports that would give an object an anchor that another one has, with that anchor."""

@@ -27,7 +27,7 @@ from anabranch.model.changes import Changes, ErrorItem
 from anabranch.model.configuration import ObjectType
 from anabranch.model.enums import CsoState, ExportKind, ValueType
 from anabranch.model.errors import Retryable
-from anabranch.model.identity import CsoId, ExportId, MvoId, TypeId
+from anabranch.model.identity import CsoId, MvoId, TypeId
 from anabranch.model.objects import CsoRef, PendingRow, TargetPicture
 from anabranch.runtime.connecting import open_connector
 from anabranch.runtime.loading import refs_by_cso
@@ -231,21 +231,23 @@ class _Writer:
                 self._refuse(candidate, "already_exists", "another object of the target has this anchor")
                 continue
             made = self._make(candidate, record, carries=candidate.carries)
-            if candidate.carries and (rejection := self._why_not(candidate, made)) is not None:
+            rejection = self._why_not(candidate, made) if candidate.carries else None
+            if rejection is not None:
                 self._refuse(candidate, rejection.kind, rejection.message)
                 if not candidate.picture.known:
                     continue
                 made = self._make(candidate, record, carries=False)
-            elif candidate.carries and candidate.picture.known and candidate.picture.export is not None:
-                self._note_name(candidate.picture, made, record, candidate.picture.export)
-            self._places.take(record, made.anchor, candidate.picture)
+            self._take_place(candidate.picture, made, record, carries=rejection is None and candidate.carries)
             wanted.append(made)
         return wanted
 
-    def _note_name(self, picture: TargetPicture, made: TargetObject, record: ObjectType, export: ExportId) -> None:
-        moves = made.anchor != picture.anchor
-        if moves or (record.secondary is not None and made.identifier != picture.secondary):
+    def _take_place(self, picture: TargetPicture, made: TargetObject, record: ObjectType, *, carries: bool) -> None:
+        """The object is in the file; with the export it `carries`, if any, that may be under another name."""
+        export = picture.export if carries and picture.known else None
+        moves = export is not None and made.anchor != picture.anchor
+        if export is not None and (moves or (record.secondary is not None and made.identifier != picture.secondary)):
             self._written.renamed[made.object_type, made.anchor] = export
+        self._places.take(record, made.anchor, export if moves else None)
 
     def _why_not(self, candidate: _Candidate, made: TargetObject) -> Rejection | None:
         if (late := self._written.rejected.get((made.object_type, made.anchor))) is not None:
