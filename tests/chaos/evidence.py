@@ -6,6 +6,7 @@ what the targets were told, and a collector of spans. The organisation itself is
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any, Final
 
@@ -244,6 +245,7 @@ def expected(size: Size) -> dict[str, list[str]]:
             "training/record": sorted(last.certificates),
             "directory of active people": active,
             "accounts in directory.ldif": [str(len(active))],
+            "stickers": sorted(f"D-{one.passport}" for one in visitors),
             "guests/guest": [one.id for one in visitors],
             "badges": sorted([*(f"p-{one}" for one in active), *(f"v-{one.passport}" for one in visitors)]),
         }
@@ -258,8 +260,9 @@ async def _found(database: Database, out: Path) -> dict[str, list[str]]:
     directory = out / "directory.ldif"
     entries = directory.read_text(encoding="utf-8").count("objectClass: inetOrgPerson") if directory.exists() else 0
     found["accounts in directory.ldif"] = [str(entries)]
-    badges = out / "badges.csv"
-    lines = badges.read_text(encoding="utf-8").splitlines()[1:] if badges.exists() else []
-    found["badges"] = sorted(line.partition(",")[0].strip('"') for line in lines)
+    for name, anchor in (("badges", "code"), ("stickers", "serial")):
+        file = out / f"{name}.csv"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        found[name] = sorted(row[anchor] for row in csv.DictReader(lines))
     found["accounts in the ledger"] = [str(len(Replay(out / "ledger").entries))]
     return found

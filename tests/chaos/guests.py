@@ -3,8 +3,8 @@
 They come from one plain file, refer to nobody, and get badges in another plain file, so that they go straight through a
 sync, wait in packs for their target, and are unpacked by whoever has to see one of them by itself. People get badges in
 the same file. The porter's list of visits joins them by their passports, so that two syncs take turns over them; and
-now and then one is registered anew under another number, and has to keep what she has. The organisation of the example
-has none of that.
+now and then one is registered anew under another number, and has to keep what she has. Each brings a device, which gets
+a sticker: about those nobody else has a say. The organisation of the example has none of that.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def write_guests(there: Sequence[Guest], directory: Path) -> None:
     _write(directory / "guests" / "guests.csv", Guest._fields, there)
     visits = ((one.passport, f"floor {len(one.name) % 5}") for n, one in enumerate(there) if n % VISIT_EVERY == 0)
     _write(directory / "visits" / "visits.csv", ("passport", "floor"), visits)
+    devices = ((f"D-{one.passport}", one.name) for one in there)
+    _write(directory / "devices" / "devices.csv", ("serial", "model"), devices)
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

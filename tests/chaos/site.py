@@ -50,7 +50,8 @@ SETTINGS: Final = {
     "drain_seconds": "15",
 }
 LANES: Final = tuple(
-    f"lane-{one}" for one in ("hr", "training", "guests", "visits", "directory", "phonebook", "ledger", "badges")
+    f"lane-{one}"
+    for one in ("hr", "training", "guests", "visits", "devices", "directory", "phonebook", "ledger", "badges")
 )
 CANCELLED: Final = "part of a round"
 _HERE: Final = Path(__file__).resolve().parent

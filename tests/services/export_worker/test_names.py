@@ -144,8 +144,7 @@ async def test_nothing_refers_to_an_object_under_the_name_that_was_refused_to_it
 
 
 @pytest.mark.behaviour("EXP-17", "EXP-19", "EXP-25")
-async def test_nothing_refers_to_the_second_of_two_new_objects_that_want_one_name(any_world: World) -> None:
-    world = any_world
+async def test_nothing_refers_to_the_second_of_two_new_objects_that_want_one_name(world: World) -> None:
     by_name(world)
     await world.apply()
     world.teams("t1,Red,p2")
@@ -181,9 +180,8 @@ def without_references(world: World) -> None:
 @pytest.mark.behaviour("EXP-22", "EXP-35")
 @pytest.mark.parametrize("newcomer", [["p1,Zed"], []])
 async def test_who_loses_a_new_name_to_another_one_stays_under_the_old_one_also_where_nothing_refers(
-    any_world: World, newcomer: list[str]
+    world: World, newcomer: list[str]
 ) -> None:
-    world = any_world
     without_references(world)
     await world.apply()
     await changed(world, "p5,Ann", "p6,Bob", "p7,Cid")
@@ -204,8 +202,7 @@ def by_phone(world: World) -> None:
 
 
 @pytest.mark.behaviour("EXP-30", "EXP-35")
-async def test_a_refusal_does_not_reach_a_delete_of_the_same_anchor(any_world: World) -> None:
-    world = any_world
+async def test_a_refusal_does_not_reach_a_delete_of_the_same_anchor(world: World) -> None:
     by_phone(world)
     world.plan["rules"]["account"]["scope"] = {"attribute": "dept", "operator": "equals", "value": "Sales"}
     await world.apply()
@@ -216,8 +213,7 @@ async def test_a_refusal_does_not_reach_a_delete_of_the_same_anchor(any_world: W
 
 
 @pytest.mark.behaviour("EXP-22", "EXP-35")
-async def test_who_would_move_to_the_anchor_of_a_new_object_stays_where_it_was(any_world: World) -> None:
-    world = any_world
+async def test_who_would_move_to_the_anchor_of_a_new_object_stays_where_it_was(world: World) -> None:
     by_phone(world)
     await world.apply()
     await changed(world, "p1,Ann,,1", "p2,Bob,,3")

@@ -59,9 +59,8 @@ async def test_what_a_cancelled_sync_was_about_to_delete_is_deleted_by_the_next_
 
 @pytest.mark.behaviour("SYN-58")
 async def test_who_returns_after_the_sync_that_was_about_to_delete_her_was_cancelled_is_rescued(
-    any_world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = any_world
     await one_who_left(world)
     await cancelled_at(world, monkeypatch, "flow")
     world.people(*ALL)
@@ -118,9 +117,8 @@ async def half_a_person(world: World, monkeypatch: pytest.MonkeyPatch, *, cancel
 @pytest.mark.behaviour("SYN-69", "SYN-92", "FLT-24")
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_nobody_gets_an_account_from_another_source_before_the_own_one_has_given_anything(
-    any_world: World, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool
+    world: World, monkeypatch: pytest.MonkeyPatch, *, cancelled: bool
 ) -> None:
-    world = any_world
     await half_a_person(world, monkeypatch, cancelled=cancelled)
     await world.one("crm-import")
     ran = await world.one("crm-sync")
@@ -163,8 +161,7 @@ async def test_who_is_between_two_keys_when_a_sync_is_cancelled_keeps_the_accoun
 
 
 @pytest.mark.behaviour("SYN-69", "SYN-92")
-async def test_who_waited_for_a_source_that_leaves_gets_accounts_from_the_others(any_world: World) -> None:
-    world = any_world
+async def test_who_waited_for_a_source_that_leaves_gets_accounts_from_the_others(world: World) -> None:
     with_departments_that_fail(world)
     world.plan["metaverse"]["person"]["deletion"] = {"rule": "when-last-connector-disconnected"}
     await world.apply()
@@ -181,8 +178,7 @@ async def test_who_waited_for_a_source_that_leaves_gets_accounts_from_the_others
 
 @pytest.mark.behaviour("SYN-69", "SYN-92")
 @pytest.mark.parametrize("how", ["rule", "type"])
-async def test_nobody_waits_for_a_source_that_no_rule_speaks_of_any_more(any_world: World, how: str) -> None:
-    world = any_world
+async def test_nobody_waits_for_a_source_that_no_rule_speaks_of_any_more(world: World, how: str) -> None:
     with_departments_that_fail(world)
     world.plan["run-profiles"]["crm-full-sync"] = {"kind": "full-sync", "system": "crm"}
     await world.apply()
