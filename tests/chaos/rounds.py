@@ -91,11 +91,11 @@ async def _executed(site: Site, size: Size, name: str, week: int) -> bool:
 
 
 async def _lanes(site: Site, size: Size, week: int) -> bool:
-    """All lanes have begun at once and gone their ways twice, in whatever order the fleet brought them; False when that
-    never ends."""
+    """All lanes have begun at once and gone their ways, in whatever order the fleet brought them; False when that never
+    ends."""
 
     async def lane(name: str) -> bool:
-        return all([await _executed(site, size, name, week) for _ in range(2)])
+        return all([await _executed(site, size, name, week) for _ in range(size.laps)])
 
     return all(await asyncio.gather(*(lane(name) for name in size.lanes_of(week))))
 

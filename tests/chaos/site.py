@@ -74,6 +74,8 @@ class Size(NamedTuple):
     stillness: float = 30.0
     overlap: bool = False
     """Whether different systems go their ways at the same time before each cycle."""
+    laps: int = 2
+    """How often each goes its way then."""
 
     def organisation(self, week: int) -> Organisation:
         made = found(self.people, self.seed)
