@@ -253,7 +253,7 @@ async def _record_packs(task: Task, sent: Sent) -> None:
     """Every object of the batch's packs has its result."""
     confirmed = connector_of(task).capabilities.self_confirming
 
-    def refusal(pack: ProvisionPack, one: Provisioned) -> Outcome | None:
+    def why_not(pack: ProvisionPack, one: Provisioned) -> Outcome | None:
         return sent.outcome(one.export, task.compiled.object_types[pack.type_id][1].key, one.anchor)
 
     async def load(reader: Reader) -> tuple[int, list[ProvisionPack]]:
@@ -265,7 +265,7 @@ async def _record_packs(task: Task, sent: Sent) -> None:
         sent_seq, packs = loaded
         recorder = PackRecorder(task, sent_seq, confirmed=confirmed)
         for pack in packs:
-            recorder.record(changes, pack, refusal)
+            recorder.record(changes, pack, why_not)
         # A pack that is gone has become rows, which the next run takes up.
         changes.count("waiting", task.claimed.total - sum(len(pack.objects) for pack in packs))
         return changes

@@ -85,11 +85,11 @@ def _is_early(task: Task, loaded: Loaded, cso: Cso, mvo: Mvo) -> bool:
     """The object that projected this one owes its first evaluation: it failed, or its run was ended in between. Until
     then what others give it makes nothing that a target could get."""
     return _may_be_early(cso, mvo) and any(
-        owes_its_first(task, other, mvo.type_id) for other in loaded.links.get(mvo.id, ()) if other.id != cso.id
+        _owes_its_first(task, other, mvo.type_id) for other in loaded.links.get(mvo.id, ()) if other.id != cso.id
     )
 
 
-def owes_its_first(task: Task, cso: Cso, mvo_type: TypeId) -> bool:
+def _owes_its_first(task: Task, cso: Cso, mvo_type: TypeId) -> bool:
     """Whether the object projected its metaverse object, has given it nothing yet, and will: a rule for it is there."""
     inbound = task.compiled.inbound.get(cso.type_id)
     if cso.join_type is not JoinType.PROJECTED or cso.synced_seq or inbound is None or not inbound.record.selected:
